@@ -1,0 +1,25 @@
+/** The port behind which graphs are executed. Adapters are blocking native code: call them only in processes apart. */
+import type { Tensor } from '@graft/core/tensor';
+
+import type { Model } from '../graph/graph.js';
+
+export interface SessionOptions {
+  /** Threads inside one operator; 1 gives the same bits on every run. */
+  readonly threads: number;
+  /** 'inference' applies every optimisation of the runtime, 'training' the cheap ones. */
+  readonly purpose: 'inference' | 'training';
+}
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+export type Fetches = Readonly<Record<string, Tensor>>;
+
+export interface Session {
+  /** Runs the graph. Shapes as the graph declares; a missing feed is an error of the caller. */
+  run(feeds: Feeds): Promise<Fetches>;
+  dispose(): Promise<void>;
+}
+
+export interface Runtime {
+  readonly name: string;
+  load(model: Model, options: SessionOptions): Promise<Session>;
+}
