@@ -63,7 +63,7 @@ export function adminApi(url: string, key: string | undefined): AdminApi {
         ),
       ),
     put: (path, body) =>
-      json(request('PUT', path, { body: body as BodyInit, headers: { 'content-type': 'application/octet-stream' } })),
+      json(request('PUT', path, { body: new Uint8Array(body), headers: { 'content-type': 'application/octet-stream' } })),
     bytes: async (path) => new Uint8Array(await (await request('GET', path)).arrayBuffer()),
     events: (after, signal) => followEvents((path, init) => request('GET', path, init), after, signal),
   };
