@@ -1,0 +1,93 @@
+/** What an operator asks a federation to do; written as a file or sent to the admin API, read by coordinator and agent. */
+import { z } from 'zod';
+
+import { limits as systemLimits } from '@graft/core/limits';
+
+import { blobRefSchema, labelsSchema } from './pipeline.js';
+import { preprocessingSchema } from './preprocessing.js';
+
+/** A name in the library, on a command line and in a path. */
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'lower-case letters, digits, dot, dash and underscore, at most 64');
+
+const share = z.number().min(0).max(1);
+
+/** How many agents a round waits for: never fewer than `min`, closes at `goal`, asks at most `max`. */
+export const cohortSchema = z
+  .strictObject({
+    min: z.int().min(1).max(100_000),
+    goal: z.int().min(1).max(100_000),
+    max: z.int().min(1).max(100_000),
+  })
+  .refine(({ min, goal, max }) => min <= goal && goal <= max, { message: 'min <= goal <= max must hold' });
+
+/** What an agent may claim; see admission. */
+export const updateLimitsSchema = z.strictObject({
+  maxExamples: z.int().min(1).max(systemLimits.examplesPerUpdate).default(systemLimits.examplesPerUpdate),
+  /** Largest norm of an update over the median of its round. */
+  maxNormRatio: z.number().positive().default(10),
+});
+
+export const trainingSchema = z.strictObject({
+  loss: z.literal('softmax-cross-entropy'),
+  optimizer: z.enum(['adam', 'sgd']),
+  learningRate: z.number().positive(),
+  momentum: z.number().min(0).lt(1).exactOptional(),
+  epochs: z.int().min(1).max(10_000),
+  batchSize: z.int().min(1).max(65_536),
+  weightDecay: z.number().min(0).exactOptional(),
+});
+
+/** A candidate is released only where it is no worse than the release before it by more than these margins of accuracy. */
+export const gateSchema = z.strictObject({
+  margin: share.default(0.01),
+  worstSiteMargin: share.default(0.05),
+  /** INT8 may be this much less accurate than float32, else float32 is released. */
+  int8Margin: share.default(0.01),
+});
+
+const schedule = {
+  name: nameSchema,
+  rounds: z.int().min(1).max(1_000_000),
+  cohort: cohortSchema,
+  /** The report window of a round. */
+  windowMs: z
+    .int()
+    .min(100)
+    .max(7 * 24 * 3_600_000),
+  limits: updateLimitsSchema.prefault({}),
+};
+
+/** Fine-tune a model of the library on the agents' labelled examples. */
+export const fitTaskSchema = z.strictObject({
+  ...schedule,
+  kind: z.literal('fit'),
+  /** The model's name in the library. */
+  model: nameSchema,
+  /** The tensor at which the base model is cut; the new head stands on it. */
+  features: z.string().min(1),
+  labels: labelsSchema,
+  /** 'head' trains the new head alone; 'from:NODE' also everything from that node on. */
+  scope: z.union([z.literal('head'), z.templateLiteral(['from:', z.string().min(1)])]),
+  preprocessing: preprocessingSchema,
+  training: trainingSchema,
+  /** The hold-out data set that the coordinator evaluates on. */
+  holdOut: blobRefSchema.shape.hash.exactOptional(),
+  gate: gateSchema.prefault({}),
+});
+
+/** Rounds without training, to measure the machinery: every agent returns the base plus a constant. */
+export const probeTaskSchema = z.strictObject({
+  ...schedule,
+  kind: z.literal('probe'),
+  parameters: z.int().min(1).max(systemLimits.updateParameters),
+  add: z.number(),
+});
+
+export const taskSpecSchema = z.discriminatedUnion('kind', [fitTaskSchema, probeTaskSchema]);
+
+export type Cohort = z.infer<typeof cohortSchema>;
+export type FitTask = z.infer<typeof fitTaskSchema>;
+export type ProbeTask = z.infer<typeof probeTaskSchema>;
+export type TaskSpec = z.infer<typeof taskSpecSchema>;
