@@ -1,0 +1,27 @@
+import { random } from '@graft/core/random';
+import fc from 'fast-check';
+
+import { backoffMs } from './backoff.js';
+
+const policy = { baseMs: 200, capMs: 5_000 };
+
+describe('waiting between attempts', () => {
+  it('is the same for the same seed and differs between seeds', () => {
+    const waits = (seed: number): number[] => {
+      const stream = random(seed);
+      return [1, 2, 3, 4].map((failures) => backoffMs(failures, policy, stream));
+    };
+    expect(waits(7)).toEqual(waits(7));
+    expect(waits(7)).not.toEqual(waits(8));
+  });
+
+  it('grows from half the base and never passes the cap', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 10_000 }), (seed, failures) => {
+        const wait = backoffMs(failures, policy, random(seed));
+        const whole = Math.min(policy.capMs, policy.baseMs * 2 ** (failures - 1));
+        return wait >= Math.floor(whole / 2) && wait <= whole;
+      }),
+    );
+  });
+});
