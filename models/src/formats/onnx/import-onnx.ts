@@ -1,0 +1,52 @@
+/** The door: an ONNX file of opset 7 to 24 becomes a model of the internal opset, checked and in order, or a typed error. */
+import { GraftError } from '@graft/core/error';
+
+import type { Attribute, Graph, Model, Node } from '../../graph/graph.js';
+import { topologicalOrder } from '../../graph/topological-order.js';
+import { validateGraph } from '../../graph/validate.js';
+import { decodeModelProto, integer, type ModelProto } from './onnx-schema.js';
+import { convertOpset } from './opset/convert-opset.js';
+import { readGraph } from './read-graph.js';
+
+/**
+ * Weights are views into `bytes` where they are aligned there.
+ * Throws MODEL_MALFORMED, MODEL_TOO_LARGE or MODEL_UNSUPPORTED; the message names the node or tensor.
+ */
+export function importOnnx(bytes: Uint8Array): Model {
+  const proto = decodeModelProto(bytes);
+  const opset = opsetOf(proto);
+  if (proto.graph === undefined || proto.graph === null)
+    throw new GraftError('MODEL_MALFORMED', 'the file has no graph');
+  if ((proto.functions?.length ?? 0) > 0)
+    throw new GraftError('MODEL_UNSUPPORTED', 'the model defines functions of its own');
+  if ((proto.trainingInfo?.length ?? 0) > 0)
+    throw new GraftError('MODEL_UNSUPPORTED', 'the model carries training graphs');
+  const { graph, weights } = readGraph(proto.graph);
+  const converted = convertOpset({ ...graph, nodes: ordered(graph.nodes) }, weights, opset);
+  const result: Graph = {
+    ...converted,
+    weights: [...weights].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+  };
+  validateGraph(result);
+  return { graph: result, weights };
+}
+
+function opsetOf(proto: ModelProto): number {
+  const own = (proto.opsetImport ?? []).filter(({ domain }) => (domain ?? '') === '' || domain === 'ai.onnx');
+  if (own.length !== 1)
+    throw new GraftError('MODEL_MALFORMED', `the file names ${own.length} versions of the ONNX operators, expected 1`);
+  return integer(own[0]?.version, 'the opset');
+}
+
+/** Orders the nodes of the graph and of every subgraph. */
+function ordered(nodes: readonly Node[]): Node[] {
+  const withInner = nodes.map((node) => {
+    const attributes = Object.entries(node.attributes).map(([name, value]): [string, Attribute] =>
+      value.kind === 'graph'
+        ? [name, { kind: 'graph', value: { ...value.value, nodes: ordered(value.value.nodes) } }]
+        : [name, value],
+    );
+    return { ...node, attributes: Object.fromEntries(attributes) };
+  });
+  return topologicalOrder(withInner);
+}

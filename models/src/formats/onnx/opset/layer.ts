@@ -1,0 +1,23 @@
+/** Convolution, pooling, products, recurrent layers: only types and options with a default have been added. */
+import type { Family } from './history.js';
+
+export const layer: Family = {
+  AveragePool: { versions: [1, 7, 10, 11, 19, 22] },
+  Conv: { versions: [1, 11, 22] },
+  ConvInteger: { versions: [10] },
+  ConvTranspose: { versions: [1, 11, 22] },
+  Einsum: { versions: [12] },
+  GRU: { versions: [1, 3, 7, 14, 22] },
+  Gemm: { versions: [1, 6, 7, 9, 11, 13] },
+  GlobalAveragePool: { versions: [1, 22] },
+  GlobalLpPool: { versions: [1, 2, 22] },
+  GlobalMaxPool: { versions: [1, 22] },
+  LSTM: { versions: [1, 7, 14, 22] },
+  LpPool: { versions: [1, 2, 11, 18, 22] },
+  MatMul: { versions: [1, 9, 13] },
+  MatMulInteger: { versions: [10] },
+  MaxPool: { versions: [1, 8, 10, 11, 12, 22] },
+  NegativeLogLikelihoodLoss: { versions: [12, 13, 22] },
+  RNN: { versions: [1, 7, 14, 22] },
+  SoftmaxCrossEntropyLoss: { versions: [12, 13] },
+};

@@ -1,0 +1,47 @@
+/** Normalisation and dropout, in their inference form. */
+import type { Node } from '../../../graph/graph.js';
+import { attribute, cannotConvert, floatAsInput, without } from './attributes.js';
+import { tensor } from '@graft/core/tensor';
+import type { ConversionContext, Family } from './history.js';
+
+export const normalization: Family = {
+  BatchNormalization: { versions: [1, 6, 7, 9, 14, 15], into: { 9: spatialOnly, 14: inferenceOnly } },
+  Dropout: { versions: [1, 6, 7, 10, 12, 13, 22], into: { 10: withoutMask, 12: ratioAsInput } },
+  GroupNormalization: { versions: [18, 21], into: { 21: scalePerChannel } },
+  InstanceNormalization: { versions: [1, 6, 22] },
+  LRN: { versions: [1, 13] },
+  LayerNormalization: { versions: [17] },
+  LpNormalization: { versions: [1, 22] },
+  MeanVarianceNormalization: { versions: [9, 13] },
+};
+
+/** Until 9, spatial=0 kept a mean for every activation instead of every channel. */
+function spatialOnly(node: Node): Node[] {
+  if ((attribute(node, 'spatial', 'int') ?? 1) !== 1) throw cannotConvert(node, 'spatial=0 was removed in opset 9');
+  return [{ ...node, attributes: without(node, 'spatial') }];
+}
+
+/** Until 14 five outputs meant training, and the last two had other contents. */
+function inferenceOnly(node: Node): Node[] {
+  if (node.outputs.slice(1).some((name) => name !== '')) {
+    throw cannotConvert(node, 'it is in training form; export the model for inference');
+  }
+  return [{ ...node, outputs: node.outputs.slice(0, 1) }];
+}
+
+/** Until 10 the mask had the type of the data. */
+function withoutMask(node: Node): Node[] {
+  if ((node.outputs[1] ?? '') !== '') throw cannotConvert(node, 'it gives its mask, whose type changed in opset 10');
+  return [node];
+}
+
+function ratioAsInput(node: Node, context: ConversionContext): Node[] {
+  const given = floatAsInput(node, 'ratio', context);
+  const ratio = given || context.addConstant(`${node.name}.ratio`, tensor('float32', [], Float32Array.of(0.5)));
+  return [{ ...node, inputs: [...node.inputs, ratio], attributes: without(node, 'ratio') }];
+}
+
+/** Version 18 scaled by group; ONNX withdrew it. */
+function scalePerChannel(node: Node): Node[] {
+  throw cannotConvert(node, 'version 18 scaled by group and was withdrawn; export it with opset 21');
+}

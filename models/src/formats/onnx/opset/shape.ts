@@ -1,0 +1,77 @@
+/** Operators that move, cut and join. What was an attribute became an input, so that it can be computed. */
+import type { Node } from '../../../graph/graph.js';
+import { attribute, cannotConvert, floatAsInput, intsAsInput, trimmed, without } from './attributes.js';
+import type { ConversionContext, Family } from './history.js';
+
+export const shape: Family = {
+  Cast: { versions: [1, 6, 9, 13, 19, 21, 23, 24], laterAttributes: ['round_mode'] },
+  CastLike: { versions: [15, 19, 21, 23, 24], laterAttributes: ['round_mode'] },
+  Compress: { versions: [9, 11] },
+  Concat: { versions: [1, 4, 11, 13] },
+  ConstantOfShape: { versions: [9, 20, 21, 23, 24] },
+  DepthToSpace: { versions: [1, 11, 13] },
+  Expand: { versions: [8, 13] },
+  Flatten: { versions: [1, 9, 11, 13, 21, 23, 24] },
+  Gather: { versions: [1, 11, 13] },
+  GatherElements: { versions: [11, 13] },
+  GatherND: { versions: [11, 12, 13] },
+  Identity: { versions: [1, 13, 14, 16, 19, 21, 23, 24] },
+  NonZero: { versions: [9, 13] },
+  OneHot: { versions: [9, 11] },
+  Pad: { versions: [1, 2, 11, 13, 18, 19, 21, 23, 24], into: { 11: padsAsInputs } },
+  Range: { versions: [11] },
+  Reshape: { versions: [1, 5, 13, 14, 19, 21, 23, 24] },
+  Scatter: { versions: [9, 11], into: { 11: scatterElements } },
+  ScatterElements: { versions: [11, 13, 16, 18] },
+  ScatterND: { versions: [11, 13, 16, 18] },
+  Shape: { versions: [1, 13, 15, 19, 21, 23, 24] },
+  Size: { versions: [1, 13, 19, 21, 23, 24] },
+  Slice: { versions: [1, 10, 11, 13], into: { 10: rangesAsInputs } },
+  SpaceToDepth: { versions: [1, 13] },
+  Split: { versions: [1, 2, 11, 13, 18], into: { 13: partsAsInput, 18: countedParts } },
+  Squeeze: { versions: [1, 11, 13, 21, 23, 24], into: { 13: axesAsInput } },
+  Tile: { versions: [1, 6, 13] },
+  Transpose: { versions: [1, 13, 21, 23, 24] },
+  Trilu: { versions: [14] },
+  Unsqueeze: { versions: [1, 11, 13, 21, 23, 24], into: { 13: axesAsInput } },
+};
+
+function axesAsInput(node: Node, context: ConversionContext): Node[] {
+  const inputs = trimmed([...node.inputs, intsAsInput(node, 'axes', context)]);
+  return [{ ...node, inputs, attributes: without(node, 'axes') }];
+}
+
+function rangesAsInputs(node: Node, context: ConversionContext): Node[] {
+  const starts = attribute(node, 'starts', 'ints');
+  const ends = attribute(node, 'ends', 'ints');
+  if (starts === undefined || starts.length !== ends?.length)
+    throw cannotConvert(node, 'starts and ends must be of one length');
+  // The attribute left out means the first axes in order, and so does the input.
+  const ranges = ['starts', 'ends', 'axes'].map((name) => intsAsInput(node, name, context));
+  return [
+    { ...node, inputs: trimmed([...node.inputs, ...ranges]), attributes: without(node, 'starts', 'ends', 'axes') },
+  ];
+}
+
+function padsAsInputs(node: Node, context: ConversionContext): Node[] {
+  const mode = attribute(node, 'mode', 'string') ?? 'constant';
+  const value = mode === 'constant' ? floatAsInput(node, 'value', context) : '';
+  const inputs = trimmed([...node.inputs, intsAsInput(node, 'pads', context), value]);
+  return [{ ...node, inputs, attributes: without(node, 'pads', 'value') }];
+}
+
+function partsAsInput(node: Node, context: ConversionContext): Node[] {
+  const inputs = trimmed([...node.inputs, intsAsInput(node, 'split', context)]);
+  return [{ ...node, inputs, attributes: without(node, 'split') }];
+}
+
+/** Since 18 equal parts must be counted. */
+function countedParts(node: Node): Node[] {
+  if ((node.inputs[1] ?? '') !== '') return [node];
+  return [{ ...node, attributes: { ...node.attributes, num_outputs: { kind: 'int', value: node.outputs.length } } }];
+}
+
+/** The same operator under a new name: https://onnx.ai/onnx/operators/onnx__Scatter.html */
+function scatterElements(node: Node): Node[] {
+  return [{ ...node, op: 'ScatterElements' }];
+}
