@@ -1,0 +1,91 @@
+/** All that can happen to a run. Time comes with each event; nothing here reads a clock. */
+import type { RefusalReason } from '../rounds.js';
+import type {
+  AggregationReport,
+  CentralEvaluation,
+  Checkpoint,
+  QuantizedCandidate,
+  SiteMeasures,
+  UpdateSummary,
+} from './state.js';
+
+export interface Refusal {
+  readonly reason: RefusalReason;
+  readonly message: string;
+}
+
+interface At {
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+}
+
+/** Which try at which round a result belongs to: a result of another one is stale and changes nothing. */
+interface OfAttempt extends At {
+  readonly round: number;
+  readonly attempt: number;
+}
+
+interface OfAgent extends At {
+  readonly agentId: string;
+}
+
+/** Work that an effect names and that may fail. */
+export type Work = 'aggregate' | 'quantize' | 'evaluateCentral';
+
+export type RunEvent =
+  /** A new run, with the agents connected at this moment. */
+  | (At & { readonly kind: 'started'; readonly connected: readonly string[] })
+  /** The coordinator came back after a stop or a crash. */
+  | (At & { readonly kind: 'restarted'; readonly connected: readonly string[] })
+  | (OfAgent & { readonly kind: 'agentConnected' })
+  | (OfAgent & { readonly kind: 'agentLost' })
+  /** The first heartbeat of an agent in this round. */
+  | (OfAgent & { readonly kind: 'progressed'; readonly round: number })
+  /** An update after admission: `refusal` is absent where it passed. */
+  | (OfAgent & {
+      readonly kind: 'updateReceived';
+      readonly round: number;
+      readonly update: UpdateSummary;
+      readonly refusal?: Refusal;
+    })
+  | (OfAgent & {
+      readonly kind: 'failureReported';
+      readonly round: number;
+      readonly code: string;
+      readonly message: string;
+    })
+  | (OfAgent & { readonly kind: 'evaluationReported'; readonly round: number; readonly measures: SiteMeasures })
+  /** A deadline of the state has come; `active` are the agents that made progress lately. */
+  | (At & { readonly kind: 'timePassed'; readonly active: readonly string[] })
+  | (OfAttempt & {
+      readonly kind: 'aggregated';
+      readonly candidate: Checkpoint;
+      readonly report: AggregationReport;
+    })
+  | (OfAttempt & { readonly kind: 'quantized'; readonly result: QuantizedCandidate; readonly trunkFrozen: boolean })
+  | (OfAttempt & { readonly kind: 'evaluatedCentrally'; readonly result: CentralEvaluation })
+  | (OfAttempt & { readonly kind: 'workFailed'; readonly work: Work; readonly message: string })
+  /** A commit is durable: go on with the next round. */
+  | (OfAttempt & { readonly kind: 'advanced' })
+  | (At & { readonly kind: 'stopRequested'; readonly reason: string });
+
+export type EventKind = RunEvent['kind'];
+export type EventOf<K extends EventKind> = Extract<RunEvent, { readonly kind: K }>;
+
+export const eventKinds = [
+  'started',
+  'restarted',
+  'agentConnected',
+  'agentLost',
+  'progressed',
+  'updateReceived',
+  'failureReported',
+  'evaluationReported',
+  'timePassed',
+  'aggregated',
+  'quantized',
+  'evaluatedCentrally',
+  'workFailed',
+  'advanced',
+  'stopRequested',
+] as const satisfies readonly EventKind[];

@@ -1,0 +1,66 @@
+/** What every phase says to a report that it does not wait for: a value with a reason, counted. */
+import type { RefusalReason } from '../rounds.js';
+import { acceptedVerdict, refusedVerdict, type Step } from './effect.js';
+import type { EventOf } from './event.js';
+import type { RunState } from './state.js';
+
+type Report = EventOf<'updateReceived' | 'failureReported' | 'evaluationReported'>;
+
+/** Refuses a report and counts it for its agent. Unchecked names count too: only enrolled agents get this far. */
+export function refuse(state: RunState, agentId: string, reason: RefusalReason, message: string): Step {
+  const own = state.refusals[agentId] ?? {};
+  const refusals = { ...state.refusals, [agentId]: { ...own, [reason]: (own[reason] ?? 0) + 1 } };
+  return { state: { ...state, refusals }, effects: [], verdict: refusedVerdict(reason, message) };
+}
+
+/** Refuses what belongs to another round or comes from outside the cohort; undefined where the report is for this round. */
+export function refuseStranger(state: RunState, report: Report): Step | undefined {
+  const { agentId, round } = report;
+  if (round > state.round || round < 1) {
+    const message = `round ${round} has not begun, the run is at round ${state.round}`;
+    return refuse(state, agentId, 'unknown-round', message);
+  }
+  if (round < state.round) {
+    return refuse(state, agentId, 'late', `round ${round} is closed, the run is at round ${state.round}`);
+  }
+  if (state.members[agentId] === undefined) {
+    return refuse(state, agentId, 'not-selected', `agent ${agentId} was not asked in round ${round}`);
+  }
+  return undefined;
+}
+
+/**
+ * An update in a phase that takes none. The one that was decided on already gets the same answer again,
+ * because its agent may not have heard it; anything else is late.
+ */
+export function lateUpdate(state: RunState, event: EventOf<'updateReceived'>): Step {
+  return (
+    repeatedUpdate(state, event) ??
+    refuseStranger(state, event) ??
+    refuse(state, event.agentId, 'late', `round ${event.round} takes no more updates, it is ${state.phase}`)
+  );
+}
+
+/** The same answer to the same update, without counting it again; undefined where it is another one. */
+export function repeatedUpdate(state: RunState, event: EventOf<'updateReceived'>): Step | undefined {
+  const member = event.round === state.round ? state.members[event.agentId] : undefined;
+  if (member?.update === undefined || member.update.nonce !== event.update.nonce) return undefined;
+  if (member.state === 'accepted') return { state, effects: [], verdict: acceptedVerdict };
+  const reason = event.refusal?.reason ?? (member.reason as RefusalReason);
+  return { state, effects: [], verdict: refusedVerdict(reason, member.message ?? '') };
+}
+
+/** A failure that nobody waits for: noted by the verdict alone. */
+export function lateFailure(state: RunState, event: EventOf<'failureReported'>): Step {
+  return (
+    refuseStranger(state, event) ??
+    refuse(state, event.agentId, 'late', `round ${event.round} does not wait for this, it is ${state.phase}`)
+  );
+}
+
+export function lateEvaluation(state: RunState, event: EventOf<'evaluationReported'>): Step {
+  return (
+    refuseStranger(state, event) ??
+    refuse(state, event.agentId, 'late', `round ${event.round} is not being evaluated, it is ${state.phase}`)
+  );
+}

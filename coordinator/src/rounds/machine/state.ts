@@ -1,0 +1,190 @@
+/**
+ * The state of a run: plain JSON, stored whole after every event. Everything that decides what happens next is in here;
+ * weights and updates are not, they are blobs and rows that this names.
+ */
+import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
+
+import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
+
+export const phases = [
+  'selecting',
+  'training',
+  'aggregating',
+  'quantizing',
+  'evaluating',
+  'committed',
+  'abandoned',
+] as const;
+export type Phase = (typeof phases)[number];
+
+/** running and waiting go on; the others are over. */
+export type RunStatus = 'running' | 'waiting' | 'completed' | 'failed' | 'stopped';
+
+/** What a run was started with; never changes. */
+export interface RunPlan {
+  readonly runId: string;
+  readonly taskId: string;
+  /** 'probe' rehearses transfer and aggregation: it has no graph, so nothing to quantize, evaluate or release. */
+  readonly kind: 'fit' | 'probe';
+  readonly rounds: number;
+  readonly seed: number;
+  /** A round needs `min` accepted updates, closes at `goal`, and asks at most `max` agents. */
+  readonly cohort: { readonly min: number; readonly goal: number; readonly max: number };
+  /** Training stays open `minMs` even when the goal is reached, and closes at `maxMs`. */
+  readonly window: { readonly minMs: number; readonly maxMs: number };
+  /** How long selecting waits for the goal once the minimum is connected. */
+  readonly gatherMs: number;
+  /** How long the agents have to evaluate. */
+  readonly evaluationMs: number;
+  /** An agent that is away longer than this counts as lost for the round. */
+  readonly lostAfterMs: number;
+  /** How often a round is tried, and the pause before it is tried again. */
+  readonly attempts: number;
+  readonly retryMs: number;
+  /** How often a training deadline moves by half a window because agents make progress. */
+  readonly extensions: number;
+  readonly gate: GateMargins;
+  /** True where the coordinator holds examples of its own to evaluate on. */
+  readonly holdOut: boolean;
+}
+
+/** How much worse than the release it replaces a candidate may be, in accuracy. */
+export interface GateMargins {
+  readonly margin: number;
+  readonly worstSiteMargin: number;
+  /** How much worse than fp32 the INT8 candidate may be. */
+  readonly int8Margin: number;
+}
+
+export interface Checkpoint {
+  readonly round: number;
+  /** The master weights, fp32. */
+  readonly weights: BlobRef;
+  /** The same rounded to fp16 for the way down; the rounding error stays here, because the next round adds to the master. */
+  readonly fp16: BlobRef;
+}
+
+/** What an accepted or refused update was. */
+export interface UpdateSummary {
+  /** Unique to one sealing, hex: tells a repeated report from a second update. */
+  readonly nonce: string;
+  readonly exampleCount: number;
+  readonly loss: number;
+  readonly initialLoss: number;
+  /** L2 norm of the delta; 0 where it was refused before it was opened. */
+  readonly norm: number;
+  readonly bytes: number;
+  readonly trainMs: number;
+  readonly featureMs: number;
+}
+
+export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'failed' | 'lost' | 'straggler';
+
+/** One agent of a round's cohort. */
+export interface Member {
+  readonly state: MemberState;
+  /** Since when it is away; absent while connected. */
+  readonly lostAtMs?: number;
+  /** The update that was decided on. */
+  readonly update?: UpdateSummary;
+  readonly answeredAtMs?: number;
+  /** Why it was refused, or the code of its failure, with a sentence. */
+  readonly reason?: string;
+  readonly message?: string;
+  /** 'asked' while its report is awaited. */
+  readonly evaluation?: 'asked' | 'lost' | 'late' | { readonly failed: string } | SiteMeasures;
+}
+
+/** Measures of a candidate on one set of held-out examples. */
+export interface SiteMeasures {
+  readonly fp32: PrecisionMeasures;
+  readonly int8?: PrecisionMeasures;
+  /** Sum over examples of KL(fp32 || int8), nats. */
+  readonly klSum: number;
+}
+
+/** The quantized pipeline, or why there is none. */
+export type QuantizedCandidate =
+  | { readonly pipeline: Pipeline; readonly sizeBytesFp32: number; readonly sizeBytesInt8: number }
+  | { readonly none: string };
+
+export type CentralEvaluation = SiteMeasures | { readonly none: string };
+
+/** What the gate compares the next candidate with. */
+export interface ReleasedMeasures {
+  readonly releaseId: string;
+  readonly accuracy: number;
+  readonly worstSiteAccuracy?: number;
+}
+
+export interface AggregationReport {
+  readonly updateCount: number;
+  readonly exampleCount: number;
+  /** L2 norm of the mean delta. */
+  readonly norm: number;
+}
+
+export interface RunState {
+  readonly plan: RunPlan;
+  readonly status: RunStatus;
+  /** Why it waits, failed or was stopped; empty while it runs. */
+  readonly reason: string;
+  /** When the last event happened. */
+  readonly atMs: number;
+  /** The round in hand, from 1, and which try at it this is, from 1. */
+  readonly round: number;
+  readonly attempt: number;
+  readonly phase: Phase;
+  readonly roundStartedAtMs: number;
+  readonly phaseStartedAtMs: number;
+  /** When this phase stops waiting; absent where it waits for no time. */
+  readonly deadlineMs?: number;
+  readonly extensionsUsed: number;
+  /** Milliseconds spent in each phase of this round. */
+  readonly phaseMs: Readonly<Partial<Record<Phase, number>>>;
+  /** The checkpoint that this round starts from. */
+  readonly base: Checkpoint;
+  /** Every agent that was connected during the run. */
+  readonly agents: Readonly<Record<string, { readonly connected: boolean }>>;
+  readonly members: Readonly<Record<string, Member>>;
+  /** Refused reports of this round, by agent and reason. */
+  readonly refusals: Readonly<Record<string, Readonly<Partial<Record<RefusalReason, number>>>>>;
+  /** Earlier tries at this round, and why they ended. */
+  readonly abandoned: readonly { readonly attempt: number; readonly reason: string }[];
+  readonly aggregation?: AggregationReport;
+  /** The weights that this round made. */
+  readonly candidate?: Checkpoint;
+  readonly quantized?: QuantizedCandidate;
+  readonly central?: CentralEvaluation;
+  /** The trunk in INT8, made once in a run and then kept. */
+  readonly trunkFrozen: boolean;
+  readonly released?: ReleasedMeasures;
+  readonly committedRounds: number;
+}
+
+/** True while a run can still change by itself. */
+export function isOpen(state: RunState): boolean {
+  return state.status === 'running' || state.status === 'waiting';
+}
+
+/** Connected agents in canonical order. */
+export function connectedAgents(state: RunState): string[] {
+  return Object.keys(state.agents)
+    .filter((id) => state.agents[id]?.connected === true)
+    .sort();
+}
+
+/** Cohort members in a state, in canonical order. */
+export function membersIn(state: RunState, ...states: readonly MemberState[]): string[] {
+  return Object.entries(state.members)
+    .filter(([, member]) => states.includes(member.state))
+    .map(([id]) => id)
+    .sort();
+}
+
+/** The state with some fields of one member changed. */
+export function withMember(state: RunState, agentId: string, change: Partial<Member>): RunState {
+  const member = state.members[agentId];
+  if (member === undefined) return state;
+  return { ...state, members: { ...state.members, [agentId]: { ...member, ...change } } };
+}

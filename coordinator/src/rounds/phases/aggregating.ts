@@ -1,0 +1,36 @@
+/** Aggregating: the accepted updates are folded, apart from this thread; the phase waits for the new weights. */
+import type { Outcome } from '../machine/effect.js';
+import { publish } from '../machine/publish.js';
+import type { EventOf } from '../machine/event.js';
+import { membersIn, type RunState } from '../machine/state.js';
+import { presenceOnly } from './presence-only.js';
+
+function enter(state: RunState): Outcome {
+  const agentIds = membersIn(state, 'accepted');
+  return {
+    state,
+    effects: [
+      { kind: 'aggregate', round: state.round, attempt: state.attempt, agentIds },
+      publish(state, 'round.aggregating', { updates: agentIds.length }),
+    ],
+  };
+}
+
+const on = {
+  ...presenceOnly,
+  aggregated: (state: RunState, event: EventOf<'aggregated'>): Outcome => ({
+    state: { ...state, candidate: event.candidate, aggregation: event.report },
+    effects: [],
+    goto: 'quantizing',
+  }),
+  workFailed: (state: RunState, event: EventOf<'workFailed'>): Outcome =>
+    event.work === 'aggregate'
+      ? {
+          state: { ...state, reason: `the updates could not be aggregated: ${event.message}` },
+          effects: [],
+          goto: 'abandoned',
+        }
+      : { state, effects: [] },
+};
+
+export const aggregating = { enter, on };

@@ -1,0 +1,20 @@
+/** For phases in which agents may come and go without consequence, because the phase waits for the coordinator's own work. */
+import type { Outcome } from '../machine/effect.js';
+import type { EventOf } from '../machine/event.js';
+import { noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import type { RunState } from '../machine/state.js';
+
+export const presenceOnly = {
+  restarted: (state: RunState, event: EventOf<'restarted'>): Outcome => ({
+    state: noteRestart(state, event.connected, event.atMs),
+    effects: [],
+  }),
+  agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
+    state: noteConnected(state, event.agentId),
+    effects: [],
+  }),
+  agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
+    state: noteLost(state, event.agentId, event.atMs),
+    effects: [],
+  }),
+};

@@ -1,0 +1,129 @@
+/**
+ * Training: the plans are out, updates come in. The phase closes at the goal, or once everyone has answered,
+ * or at the deadline with at least the minimum; otherwise the try is abandoned.
+ */
+import { acceptedVerdict, refusedVerdict, type Effect, type Outcome } from '../machine/effect.js';
+import { publish } from '../machine/publish.js';
+import type { EventOf } from '../machine/event.js';
+import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { refuse, refuseStranger, repeatedUpdate } from '../machine/reports.js';
+import { membersIn, withMember, type RunState } from '../machine/state.js';
+
+/** The cohort is the state's members, all `selected`. */
+function enter(state: RunState, atMs: number): Outcome {
+  const agentIds = membersIn(state, 'selected');
+  const deadlineMs = atMs + state.plan.window.maxMs;
+  return {
+    state: { ...state, deadlineMs, extensionsUsed: 0 },
+    effects: [
+      { kind: 'sendTrain', agentIds, deadlineMs },
+      publish(state, 'round.training', { agents: agentIds.length }),
+    ],
+  };
+}
+
+const on = {
+  restarted: (state: RunState, event: EventOf<'restarted'>): Outcome =>
+    decide(noteRestart(state, event.connected, event.atMs), event.atMs),
+  agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
+    state: noteConnected(state, event.agentId),
+    effects: [],
+  }),
+  agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
+    state: noteLost(state, event.agentId, event.atMs),
+    effects: [],
+  }),
+  progressed: (state: RunState, event: EventOf<'progressed'>): Outcome => ({
+    state:
+      event.round === state.round && state.members[event.agentId]?.state === 'selected'
+        ? withMember(state, event.agentId, { state: 'training' })
+        : state,
+    effects: [],
+  }),
+  updateReceived: receive,
+  failureReported: fail,
+  timePassed: (state: RunState, event: EventOf<'timePassed'>): Outcome =>
+    decide(markLost(state, event.atMs), event.atMs, event.active),
+};
+
+function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
+  const { agentId, update, refusal, atMs } = event;
+  const settled = repeatedUpdate(state, event) ?? refuseStranger(state, event);
+  if (settled !== undefined) return settled;
+  const member = state.members[agentId];
+  if (member?.update !== undefined) {
+    const message = `agent ${agentId} has an update in round ${state.round} already: ${member.state}`;
+    return refuse(state, agentId, 'duplicate', message);
+  }
+  // An upload that is not whole yet is no answer: the agent finishes it and reports again.
+  if (refusal?.reason === 'incomplete') return refuse(state, agentId, refusal.reason, refusal.message);
+  const counted = refusal === undefined ? state : refuse(state, agentId, refusal.reason, refusal.message).state;
+  const decided = withMember(counted, agentId, {
+    state: refusal === undefined ? 'accepted' : 'refused',
+    update,
+    answeredAtMs: atMs,
+    ...(refusal && { reason: refusal.reason, message: refusal.message }),
+  });
+  const note = refusal === undefined ? 'update.accepted' : 'update.refused';
+  const effects: Effect[] = [
+    { kind: 'settle', agentIds: [agentId], work: 'train' },
+    publish(decided, note, { agentId, ...(refusal && { reason: refusal.reason, message: refusal.message }) }),
+  ];
+  const verdict = refusal === undefined ? acceptedVerdict : refusedVerdict(refusal.reason, refusal.message);
+  const step = decide(decided, atMs);
+  return { ...step, effects: [...effects, ...step.effects], verdict };
+}
+
+function fail(state: RunState, event: EventOf<'failureReported'>): Outcome {
+  const stranger = refuseStranger(state, event);
+  if (stranger !== undefined) return stranger;
+  const { agentId, code, message, atMs } = event;
+  const member = state.members[agentId];
+  if (member?.state === 'failed') return { state, effects: [], verdict: acceptedVerdict };
+  if (member?.update !== undefined) {
+    return refuse(state, agentId, 'duplicate', `agent ${agentId} has an update in round ${state.round} already`);
+  }
+  const failed = withMember(state, agentId, { state: 'failed', reason: code, message, answeredAtMs: atMs });
+  const effects: Effect[] = [
+    { kind: 'settle', agentIds: [agentId], work: 'train' },
+    publish(failed, 'agent.failed', { agentId, code, message }),
+  ];
+  const step = decide(failed, atMs);
+  return { ...step, effects: [...effects, ...step.effects], verdict: acceptedVerdict };
+}
+
+function decide(state: RunState, atMs: number, active: readonly string[] = []): Outcome {
+  const { cohort, window, extensions } = state.plan;
+  const accepted = membersIn(state, 'accepted').length;
+  const awaited = membersIn(state, 'selected', 'training');
+  if (awaited.length === 0) return accepted >= cohort.min ? close(state) : abandon(state);
+  if (accepted >= cohort.goal && atMs >= state.phaseStartedAtMs + window.minMs) return close(state);
+  if (state.deadlineMs === undefined || atMs < state.deadlineMs) return { state, effects: [] };
+  if (accepted >= cohort.min) return close(state);
+  if (state.extensionsUsed < extensions && awaited.some((id) => active.includes(id))) {
+    const extended = { ...state, extensionsUsed: state.extensionsUsed + 1, deadlineMs: atMs + window.maxMs / 2 };
+    return { state: extended, effects: [publish(extended, 'round.extended', { awaited: awaited.length })] };
+  }
+  return abandon(state);
+}
+
+function close(state: RunState): Outcome {
+  const stragglers = membersIn(state, 'selected', 'training');
+  const marked = stragglers.reduce((next, id) => withMember(next, id, { state: 'straggler' }), state);
+  const unwanted = [...stragglers, ...membersIn(state, 'lost')].sort();
+  const reason = `round ${state.round} has closed with ${membersIn(state, 'accepted').length} updates`;
+  const cancel: Effect[] = unwanted.length > 0 ? [{ kind: 'cancel', agentIds: unwanted, reason }] : [];
+  return { state: marked, effects: cancel, goto: 'aggregating' };
+}
+
+function abandon(state: RunState): Outcome {
+  const counts = (['accepted', 'refused', 'failed', 'lost'] as const).map(
+    (name) => `${membersIn(state, name).length} ${name}`,
+  );
+  const silent = membersIn(state, 'selected', 'training').length;
+  const asked = Object.keys(state.members).length;
+  const reason = `${asked} agents were asked, ${state.plan.cohort.min} updates were needed: ${counts.join(', ')}, ${silent} silent`;
+  return { state: { ...state, reason }, effects: [], goto: 'abandoned' };
+}
+
+export const training = { enter, on };
