@@ -1,0 +1,142 @@
+/**
+ * What the daemon asks of the trainer process, and what it hears back: plain data over the IPC channel.
+ * Private data, weights and gradients stay on the trainer's side; only sealed files and measures come back.
+ */
+import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
+import type { PrecisionMeasures, TrainingReport } from '@graft/protos/messages';
+
+import type { DataSummary } from '../data/dataset.js';
+
+/** Where the trainer finds the site's data and its own stores. */
+export interface TrainerPlaces {
+  readonly dataFile: string;
+  readonly indexFile: string;
+  readonly splitFile: string;
+  /** Folder of blobs by hash. */
+  readonly blobs: string;
+  /** Folder of cached features. */
+  readonly features: string;
+}
+
+/** To whom an update is sealed and what it is bound to; the daemon has verified the round's key. */
+export interface SealTo {
+  readonly taskId: string;
+  readonly runId: string;
+  readonly round: number;
+  readonly agentId: string;
+  readonly roundKey: Uint8Array;
+  /** The ciphertext is written here, and nothing else of the update anywhere. */
+  readonly file: string;
+}
+
+export interface BaseCheckpoint {
+  readonly blob: BlobRef;
+  readonly encoding: 'fp16' | 'fp32';
+  /** sha256 of the canonical layout, as the plan has it; the trainer computes its own and compares. */
+  readonly layoutHash: string;
+}
+
+/** A sealed update and the public parts of its envelope. */
+export interface SealedUpdate {
+  readonly ciphertext: BlobRef;
+  readonly boxedKey: Uint8Array;
+  readonly boxedKeyNonce: Uint8Array;
+  readonly ephemeralKey: Uint8Array;
+  readonly sessionNonce: Uint8Array;
+  readonly parameterCount: number;
+}
+
+export interface FitInput {
+  readonly places: TrainerPlaces;
+  readonly pipeline: Pipeline;
+  /** JSON of the task's training options. */
+  readonly training: string;
+  readonly seed: number;
+  readonly calibrateTrunk: boolean;
+  readonly base: BaseCheckpoint;
+  readonly seal: SealTo;
+}
+
+export interface ProbeInput {
+  readonly blobs: string;
+  readonly base: BaseCheckpoint;
+  readonly add: number;
+  readonly seal: SealTo;
+}
+
+export interface EvaluateInput {
+  readonly places: TrainerPlaces;
+  readonly fp32: Pipeline;
+  readonly int8?: Pipeline;
+}
+
+export interface EvaluateOutput {
+  readonly fp32: PrecisionMeasures;
+  readonly int8?: PrecisionMeasures;
+  /** Sum over examples of KL(fp32 || int8), nats. */
+  readonly klSum: number;
+}
+
+export interface PredictInput {
+  readonly pipeline: Pipeline;
+  /** Folder of the release's blobs. */
+  readonly blobs: string;
+  readonly inputs: readonly PredictSource[];
+}
+
+export type PredictSource =
+  | { readonly kind: 'image'; readonly path: string }
+  | { readonly kind: 'features'; readonly name: string; readonly values: Float32Array };
+
+export type Prediction =
+  | {
+      readonly input: string;
+      readonly ok: true;
+      readonly label: string;
+      readonly probability: number;
+      /** Every label's probability, in the order of the labels. */
+      readonly probabilities: readonly number[];
+    }
+  | { readonly input: string; readonly ok: false; readonly code: string; readonly message: string };
+
+/** Every call of the trainer. */
+export interface TrainerCalls {
+  summary: { readonly input: TrainerPlaces; readonly output: DataSummary };
+  fit: {
+    readonly input: FitInput;
+    readonly output: { readonly update: SealedUpdate; readonly exampleCount: number; readonly report: TrainingReport };
+  };
+  probe: { readonly input: ProbeInput; readonly output: SealedUpdate };
+  evaluate: { readonly input: EvaluateInput; readonly output: EvaluateOutput };
+  predict: { readonly input: PredictInput; readonly output: readonly Prediction[] };
+}
+
+export type CallName = keyof TrainerCalls;
+
+/** Where a job stands; the words of graft.v1.HeartbeatRequest. */
+export interface Progress {
+  readonly activity:
+    'fetching' | 'features' | 'training' | 'calibrating' | 'sealing' | 'uploading' | 'evaluating' | 'installing';
+  /** 0 to 1. */
+  readonly progress: number;
+  readonly loss?: number;
+}
+
+/** Daemon to trainer. */
+export type TrainerRequest =
+  | {
+      readonly [K in CallName]: { readonly id: number; readonly call: K; readonly input: TrainerCalls[K]['input'] };
+    }[CallName]
+  | { readonly id: number; readonly call: 'cancel' };
+
+/** Trainer to daemon. */
+export type TrainerReply =
+  | { readonly id: number; readonly kind: 'done'; readonly output: unknown }
+  | { readonly id: number; readonly kind: 'progress'; readonly progress: Progress }
+  | {
+      readonly id: number;
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly details: Readonly<Record<string, string | number | boolean>>;
+    };
