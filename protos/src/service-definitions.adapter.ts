@@ -16,9 +16,6 @@ import type * as wire from './messages.js';
 /** The folder that holds graft/v1/*.proto. */
 export const protoFolder = fileURLToPath(new URL('..', import.meta.url));
 
-const chunkType = 'graft.v1.Chunk';
-const chunkCodec = { serialize: encodeChunk, deserialize: decodeChunk };
-
 /** Everything in graft/v1, for `loadPackageDefinition` or Nest's gRPC server; Chunk has the raw codec there too. */
 export const packageDefinition: PackageDefinition = withRawChunks(
   loadSync(['graft/v1/enrolment.proto', 'graft/v1/federation.proto'], {
@@ -71,24 +68,22 @@ function method<Request, Response>(service: string, name: string): Method<Reques
   return found as Method<Request, Response>;
 }
 
-type LoadedService = Record<string, Method<unknown, unknown> & { requestType: LoadedType; responseType: LoadedType }>;
-type LoadedType = { readonly type: object };
+type LoadedType = { readonly type: { readonly name: string } };
+type LoadedMethod = Method<unknown, unknown> & { readonly requestType: LoadedType; readonly responseType: LoadedType };
 
-function serviceOf(definition: PackageDefinition, name: string): LoadedService {
-  return definition[name] as LoadedService;
+function serviceOf(definition: PackageDefinition, name: string): Record<string, LoadedMethod> {
+  return definition[name] as Record<string, LoadedMethod>;
 }
 
-/** The definition with `chunkCodec` wherever a method takes or gives a Chunk. */
+/** The definition with the raw codec wherever a method takes or gives a Chunk. */
 function withRawChunks(definition: PackageDefinition): PackageDefinition {
-  const chunk = (definition[chunkType] as unknown as LoadedType).type;
-  for (const name of Object.keys(definition)) {
-    if ('format' in (definition[name] ?? {})) continue;
+  for (const name of ['graft.v1.Enrolment', 'graft.v1.Federation']) {
     for (const entry of Object.values(serviceOf(definition, name))) {
-      if (entry.requestType.type === chunk) {
-        Object.assign(entry, { requestSerialize: chunkCodec.serialize, requestDeserialize: chunkCodec.deserialize });
+      if (entry.requestType.type.name === 'Chunk') {
+        Object.assign(entry, { requestSerialize: encodeChunk, requestDeserialize: decodeChunk });
       }
-      if (entry.responseType.type === chunk) {
-        Object.assign(entry, { responseSerialize: chunkCodec.serialize, responseDeserialize: chunkCodec.deserialize });
+      if (entry.responseType.type.name === 'Chunk') {
+        Object.assign(entry, { responseSerialize: encodeChunk, responseDeserialize: decodeChunk });
       }
     }
   }
