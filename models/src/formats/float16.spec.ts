@@ -47,8 +47,9 @@ describe('float16', () => {
     expect(fromFloat16(allBits)).toEqual(Float32Array.from(allBits, valueOf));
   });
 
-  it('keeps every value that has a half exactly', () => {
-    expect(toFloat16(fromFloat16(allBits))).toEqual(allBits);
+  it('keeps every value that has a half exactly, and NaN as a quiet NaN', () => {
+    const quiet = allBits.map((bits) => (Number.isNaN(valueOf(bits)) ? bits | 0x200 : bits));
+    expect(toFloat16(fromFloat16(allBits))).toEqual(quiet);
   });
 
   it('sends a tie to the even neighbour, and what lies past the largest value to infinity', () => {

@@ -1,0 +1,71 @@
+/** Images as a model wants them: sharp (libvips) decodes, our own code resizes, so that every machine gets the same numbers. */
+import sharp, { type Sharp } from 'sharp';
+
+import { GraftError } from '@graft/core/error';
+import { tensor, type Tensor } from '@graft/core/tensor';
+
+import { exampleShape, type ImagePreprocessing } from './preprocessing.js';
+import { resizeBilinear, type Raster } from './resize-bilinear.js';
+
+/** An image in a file, in memory, or as grey pixels in rows from the top; `name` stands in errors. */
+export type ImageSource =
+  | { readonly file: string }
+  | { readonly name: string; readonly bytes: Uint8Array }
+  | { readonly name: string; readonly grey: Uint8Array; readonly width: number; readonly height: number };
+
+/** 100 megapixels: larger than any camera's picture, small enough that a bomb of zeros does not fill the memory. */
+const limitInputPixels = 100_000_000;
+
+/** Raster formats; SVG and PDF are programs and stay out. */
+const formats: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif', 'raw']);
+
+/**
+ * One example, float32 [channels, height, width], each value (inverted pixel, 0 to 255) * scale + offset.
+ * Transparent pixels lie on white; EXIF orientation is applied; of an animation the first frame is taken.
+ * Throws IMAGE_UNREADABLE, naming the file, for anything that is not a whole image.
+ */
+export async function decodeImage(source: ImageSource, preprocessing: ImagePreprocessing): Promise<Tensor<'float32'>> {
+  const { channels } = preprocessing;
+  try {
+    const image = open(source);
+    const { format } = await image.metadata();
+    if (!formats.has(format)) throw new Error(`format ${format} is not read`);
+    const { data, info } = await image
+      .autoOrient()
+      .flatten({ background: '#ffffff' })
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return planes({ pixels: data, width: info.width, height: info.height, channels: info.channels }, preprocessing);
+  } catch (cause) {
+    const name = 'file' in source ? source.file : source.name;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GraftError('IMAGE_UNREADABLE', `'${name}' cannot be read as an image: ${reason}`, { cause });
+  }
+}
+
+function open(source: ImageSource): Sharp {
+  const options = { limitInputPixels, failOn: 'truncated' } as const;
+  if ('file' in source) return sharp(source.file, options);
+  if ('bytes' in source) return sharp(source.bytes, options);
+  const { grey, width, height } = source;
+  if (grey.length !== width * height) {
+    throw new Error(`${grey.length} grey pixels do not fill ${width} x ${height}`);
+  }
+  return sharp(grey, { ...options, raw: { width, height, channels: 1 } });
+}
+
+/** Resized planes, scaled; a single plane is repeated where the model wants three. */
+function planes(raster: Raster, preprocessing: ImagePreprocessing): Tensor<'float32'> {
+  const { channels, height, width, invert, scale, offset } = preprocessing;
+  if (raster.channels !== 1 && raster.channels !== channels) {
+    throw new Error(`it has ${raster.channels} channels after decoding, expected ${channels}`);
+  }
+  const resized = resizeBilinear(raster, { width, height });
+  const values = new Float32Array(channels * height * width);
+  for (let i = 0; i < values.length; i++) {
+    const pixel = resized[i % resized.length] ?? 0;
+    values[i] = (invert ? 255 - pixel : pixel) * scale + offset;
+  }
+  return tensor('float32', exampleShape(preprocessing), values);
+}
