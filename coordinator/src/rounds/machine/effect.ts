@@ -15,6 +15,13 @@ export type TransactionalEffect =
   | { readonly kind: 'sendEvaluate'; readonly agentIds: readonly string[]; readonly deadlineMs: number }
   /** Stop what the round asked for; also settles the instructions. */
   | { readonly kind: 'cancel'; readonly agentIds: readonly string[]; readonly reason: string }
+  /** An instruction that is still awaited has a later deadline now. */
+  | {
+      readonly kind: 'postpone';
+      readonly agentIds: readonly string[];
+      readonly work: 'train' | 'evaluate';
+      readonly deadlineMs: number;
+    }
   /** The report to an instruction is in, or no longer wanted. */
   | { readonly kind: 'settle'; readonly agentIds: readonly string[]; readonly work: 'train' | 'evaluate' }
   /** Checkpoint, round record, audit row, and a release with its Install instructions where the gate let one pass. */

@@ -1,4 +1,6 @@
 /** All that can happen to a run. Time comes with each event; nothing here reads a clock. */
+import type { Part } from '@graft/models/pipeline/pipeline';
+
 import type { RefusalReason } from '../rounds.js';
 import type {
   AggregationReport,
@@ -62,7 +64,7 @@ export type RunEvent =
       readonly candidate: Checkpoint;
       readonly report: AggregationReport;
     })
-  | (OfAttempt & { readonly kind: 'quantized'; readonly result: QuantizedCandidate; readonly trunkFrozen: boolean })
+  | (OfAttempt & { readonly kind: 'quantized'; readonly result: QuantizedCandidate; readonly frozenTrunk?: Part })
   | (OfAttempt & { readonly kind: 'evaluatedCentrally'; readonly result: CentralEvaluation })
   | (OfAttempt & { readonly kind: 'workFailed'; readonly work: Work; readonly message: string })
   /** A commit is durable: go on with the next round. */

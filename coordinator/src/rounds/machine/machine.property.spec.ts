@@ -58,7 +58,6 @@ const event: fc.Arbitrary<RunEvent> = fc
       round,
       attempt,
       result: fc.constant({ none: 'not now' }),
-      trunkFrozen: fc.boolean(),
     }),
     fc.record({
       kind: fc.constant('evaluatedCentrally' as const),
@@ -231,7 +230,7 @@ function resultsOf(effect: Effect, atMs: number): RunEvent[] {
     }
     case 'quantize': {
       const { round: of, attempt: at } = effect;
-      return [{ kind: 'quantized', round: of, attempt: at, result: { none: 'x' }, trunkFrozen: true, atMs }];
+      return [{ kind: 'quantized', round: of, attempt: at, result: { none: 'x' }, atMs }];
     }
     case 'evaluateCentral': {
       const { round: of, attempt: at } = effect;

@@ -50,7 +50,7 @@ const time: Untimed = { kind: 'timePassed', active: [] };
 
 describe('a run', () => {
   it('goes through every phase, round by round, to its end', () => {
-    const quantized: Untimed = { kind: 'quantized', round: 1, attempt: 1, result: { none: 'x' }, trunkFrozen: true };
+    const quantized: Untimed = { kind: 'quantized', round: 1, attempt: 1, result: { none: 'x' } };
     expect(
       play({ rounds: 1, holdOut: true }, [
         [0, started('a', 'b')],

@@ -35,7 +35,6 @@ export function newRun(
     members: {},
     refusals: {},
     abandoned: [],
-    trunkFrozen: false,
     committedRounds: 0,
     ...(options.released && { released: options.released }),
   };

@@ -16,6 +16,7 @@ export function planOf(changes: Partial<RunPlan> = {}): RunPlan {
     attempts: 3,
     retryMs: 500,
     extensions: 0,
+    limits: { maxExamples: 1000, maxNormRatio: 10 },
     gate: { margin: 0.01, worstSiteMargin: 0.05, int8Margin: 0.01 },
     holdOut: false,
     ...changes,

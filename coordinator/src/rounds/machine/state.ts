@@ -2,7 +2,7 @@
  * The state of a run: plain JSON, stored whole after every event. Everything that decides what happens next is in here;
  * weights and updates are not, they are blobs and rows that this names.
  */
-import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
+import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
 
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
 
@@ -43,9 +43,17 @@ export interface RunPlan {
   readonly retryMs: number;
   /** How often a training deadline moves by half a window because agents make progress. */
   readonly extensions: number;
+  readonly limits: UpdateLimits;
   readonly gate: GateMargins;
   /** True where the coordinator holds examples of its own to evaluate on. */
   readonly holdOut: boolean;
+}
+
+/** What an update may claim and weigh. */
+export interface UpdateLimits {
+  readonly maxExamples: number;
+  /** Largest norm, as a multiple of the median of the accepted ones. */
+  readonly maxNormRatio: number;
 }
 
 /** How much worse than the release it replaces a candidate may be, in accuracy. */
@@ -157,8 +165,10 @@ export interface RunState {
   readonly quantized?: QuantizedCandidate;
   readonly central?: CentralEvaluation;
   /** The trunk in INT8, made once in a run and then kept. */
-  readonly trunkFrozen: boolean;
+  readonly frozenTrunk?: Part;
   readonly released?: ReleasedMeasures;
+  /** Median norm of the updates of the last committed round: what a norm is held against while this round has few. */
+  readonly lastMedianNorm?: number;
   readonly committedRounds: number;
 }
 

@@ -6,6 +6,7 @@ import type { Effect, Outcome } from '../machine/effect.js';
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
 import { decideGate, type GateDecision } from '../machine/gate.js';
+import { medianNorm } from '../machine/norm.js';
 import type { RunState, SiteMeasures } from '../machine/state.js';
 import { presenceOnly } from './presence-only.js';
 
@@ -17,6 +18,7 @@ function enter(state: RunState): Outcome {
     ...state,
     base,
     committedRounds: state.round,
+    lastMedianNorm: medianNorm(state),
     ...(released && { released }),
   };
   const installAt = decision?.passed === true ? Object.keys(state.agents).sort() : [];

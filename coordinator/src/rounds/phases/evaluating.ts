@@ -33,7 +33,7 @@ function enter(state: RunState, atMs: number): Outcome {
 
 const on = {
   restarted: (state: RunState, event: EventOf<'restarted'>): Outcome =>
-    decide(noteRestart(state, event.connected, event.atMs)),
+    postpone(decide(noteRestart(state, event.connected, event.atMs))),
   agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
     state: noteConnected(state, event.agentId),
     effects: [],
@@ -102,6 +102,15 @@ function decide(state: RunState): Outcome {
   // Only the coordinator's own measures are missing, and they come or fail without a deadline.
   const { deadlineMs: _, ...rest } = state;
   return { state: rest, effects: [] };
+}
+
+/** Who is still to evaluate must know that its deadline has moved. */
+function postpone(outcome: Outcome): Outcome {
+  const { state } = outcome;
+  const agentIds = awaitedAgents(state);
+  if (outcome.goto !== undefined || agentIds.length === 0 || state.deadlineMs === undefined) return outcome;
+  const effect: Effect = { kind: 'postpone', agentIds, work: 'evaluate', deadlineMs: state.deadlineMs };
+  return { ...outcome, effects: [...outcome.effects, effect] };
 }
 
 function conclude(state: RunState): Outcome {

@@ -21,7 +21,7 @@ function enter(state: RunState): Outcome {
 const on = {
   ...presenceOnly,
   quantized: (state: RunState, event: EventOf<'quantized'>): Outcome =>
-    finish({ ...state, trunkFrozen: event.trunkFrozen }, event.result),
+    finish({ ...state, ...(event.frozenTrunk && { frozenTrunk: event.frozenTrunk }) }, event.result),
   workFailed: (state: RunState, event: EventOf<'workFailed'>): Outcome =>
     event.work === 'quantize'
       ? finish(state, { none: `quantization failed: ${event.message}` })

@@ -7,6 +7,7 @@ import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
 import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
 import { refuse, refuseStranger, repeatedUpdate } from '../machine/reports.js';
+import { checkNorm, normLimit } from '../machine/norm.js';
 import { membersIn, withMember, type RunState } from '../machine/state.js';
 
 /** The cohort is the state's members, all `selected`. */
@@ -24,7 +25,7 @@ function enter(state: RunState, atMs: number): Outcome {
 
 const on = {
   restarted: (state: RunState, event: EventOf<'restarted'>): Outcome =>
-    decide(noteRestart(state, event.connected, event.atMs), event.atMs),
+    postpone(decide(noteRestart(state, event.connected, event.atMs), event.atMs)),
   agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
     state: noteConnected(state, event.agentId),
     effects: [],
@@ -107,13 +108,37 @@ function decide(state: RunState, atMs: number, active: readonly string[] = []): 
   return abandon(state);
 }
 
-function close(state: RunState): Outcome {
+/** Who still works for the round must know that its deadline has moved: an agent does not start what is over. */
+function postpone(outcome: Outcome): Outcome {
+  const { state } = outcome;
+  const agentIds = membersIn(state, 'selected', 'training', 'lost');
+  if (outcome.goto !== undefined || agentIds.length === 0 || state.deadlineMs === undefined) return outcome;
+  const effect: Effect = { kind: 'postpone', agentIds, work: 'train', deadlineMs: state.deadlineMs };
+  return { ...outcome, effects: [...outcome.effects, effect] };
+}
+
+/**
+ * Norms are held against each other once more when all are in: the first to arrive had nothing to be compared with,
+ * and arrival must not decide what is folded.
+ */
+function close(all: RunState): Outcome {
+  const state = refuseOutliers(all);
+  if (membersIn(state, 'accepted').length < state.plan.cohort.min) return abandon(state);
   const stragglers = membersIn(state, 'selected', 'training');
   const marked = stragglers.reduce((next, id) => withMember(next, id, { state: 'straggler' }), state);
   const unwanted = [...stragglers, ...membersIn(state, 'lost')].sort();
   const reason = `round ${state.round} has closed with ${membersIn(state, 'accepted').length} updates`;
   const cancel: Effect[] = unwanted.length > 0 ? [{ kind: 'cancel', agentIds: unwanted, reason }] : [];
   return { state: marked, effects: cancel, goto: 'aggregating' };
+}
+
+function refuseOutliers(state: RunState): RunState {
+  const limit = normLimit(state);
+  return membersIn(state, 'accepted').reduce((next, id) => {
+    const refusal = checkNorm(state.members[id]?.update?.norm ?? 0, limit);
+    if (refusal === undefined) return next;
+    return withMember(refuse(next, id, refusal.reason, refusal.message).state, id, { state: 'refused', ...refusal });
+  }, state);
 }
 
 function abandon(state: RunState): Outcome {

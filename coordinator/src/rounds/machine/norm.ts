@@ -1,0 +1,53 @@
+/**
+ * The norm of an update against the median of others: an update that is scaled up, by mistake or on purpose,
+ * outweighs everyone (Sun, Kairouz, Suresh, McMahan, "Can You Really Backdoor Federated Learning?", 2019, bound norms).
+ * The median of at least three cannot be moved by one of them.
+ */
+import type { Refusal } from './event.js';
+import { membersIn, type RunState } from './state.js';
+
+/** Fewer accepted norms than this have no median worth the name. */
+export const leastNorms = 3;
+
+export interface NormLimit {
+  readonly limit: number;
+  readonly median: number;
+  readonly ratio: number;
+  readonly source: string;
+}
+
+/** Median norm of the accepted updates of this round; 0 where there are none. */
+export function medianNorm(state: RunState): number {
+  return median(membersIn(state, 'accepted').map((id) => state.members[id]?.update?.norm ?? 0));
+}
+
+/** The largest norm that an update may have now; undefined where there is nothing to hold it against. */
+export function normLimit(state: RunState): NormLimit | undefined {
+  const ratio = state.plan.limits.maxNormRatio;
+  const accepted = membersIn(state, 'accepted').length;
+  const own = accepted >= leastNorms ? medianNorm(state) : 0;
+  if (own > 0) return { limit: own * ratio, median: own, ratio, source: `${accepted} updates of this round` };
+  const last = state.lastMedianNorm ?? 0;
+  if (last > 0) return { limit: last * ratio, median: last, ratio, source: 'the updates of the last round' };
+  return undefined;
+}
+
+export function checkNorm(norm: number, against: NormLimit | undefined): Refusal | undefined {
+  if (against === undefined || norm <= against.limit) return undefined;
+  const { limit, median: middle, ratio, source } = against;
+  return {
+    reason: 'norm',
+    message: `the norm of the update is ${show(norm)}, the limit is ${show(limit)}: ${ratio} times the median ${show(middle)} of ${source}`,
+  };
+}
+
+function show(value: number): string {
+  return value.toPrecision(4);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
