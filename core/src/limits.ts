@@ -6,6 +6,8 @@ export const limits = {
   flowControlWindowBytes: 4 << 20,
   /** A gRPC message that is not a chunk: manifests and plans are small; calibration ranges of a large graph are the largest. */
   messageBytes: 4 << 20,
+  /** The manifest of an update, some 12,000 activation ranges: its signature is verified on the thread that answers the network. */
+  manifestBytes: 512 << 10,
   /** The JSON header of a safetensors file; the format's own limit is 100 MB, no model of ours comes near. */
   safetensorsHeaderBytes: 16 << 20,
   /** One ONNX file: protobuf's own ceiling. */
