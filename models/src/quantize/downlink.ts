@@ -1,0 +1,53 @@
+/**
+ * Weights for the way down to the agents, in float16: half the bytes of every round.
+ * The error of the rounding stays on the server: the master weights remain float32, and an agent's delta is taken against the
+ * rounded weights that it was given but added to the master, so that errors do not add up over rounds.
+ */
+import { GraftError } from '@graft/core/error';
+import { tensor, type Tensor, type Weights } from '@graft/core/tensor';
+
+import { fromFloat16, toFloat16 } from '../formats/float16.js';
+import { encodeSafetensors } from '../formats/safetensors.js';
+
+export interface Downlink {
+  /** A safetensors file; `loadPart` widens its float16 tensors. */
+  readonly bytes: Uint8Array;
+  /** Names of the tensors that stayed float32 because a value lies beyond float16. */
+  readonly kept: readonly string[];
+}
+
+/** From here on float16 rounds to infinity. */
+const overflow = 65520;
+
+/**
+ * float32 tensors as float16, rounded to nearest even; other dtypes as they are. A tensor with a value that float16 cannot hold
+ * stays float32, whole: infinity would destroy the model, and saturation would change it silently.
+ * Throws DOWNLINK_OVERFLOW, naming the tensor, for a value that is not finite to begin with.
+ */
+export function encodeDownlink(weights: Weights): Downlink {
+  const kept: string[] = [];
+  const narrow = new Map<string, Tensor>();
+  for (const [name, value] of weights) {
+    const fits = value.dtype !== 'float32' || largestMagnitude(name, value.data) < overflow;
+    if (!fits) kept.push(name);
+    narrow.set(name, value.dtype === 'float32' && fits ? tensor('float16', value.shape, toFloat16(value.data)) : value);
+  }
+  return { bytes: encodeSafetensors(narrow), kept };
+}
+
+/** float16 tensors as float32; other dtypes as they are, without a copy. */
+export function widen(value: Tensor): Tensor {
+  return value.dtype === 'float16' ? tensor('float32', value.shape, fromFloat16(value.data)) : value;
+}
+
+function largestMagnitude(name: string, values: Float32Array): number {
+  let largest = 0;
+  for (const value of values) {
+    const magnitude = Math.abs(value);
+    if (!Number.isFinite(magnitude)) {
+      throw new GraftError('DOWNLINK_OVERFLOW', `'${name}' holds ${value}, which cannot be sent to the agents`);
+    }
+    if (magnitude > largest) largest = magnitude;
+  }
+  return largest;
+}
