@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { GraftError } from '@graft/core/error';
 
+import { readJson } from './files.adapter.js';
+
 const locate = createRequire(import.meta.url);
 
 /** The built entry files that this command starts. */
@@ -65,16 +67,6 @@ export async function untilReady<T extends { readonly pid: number }>(
     'UNAVAILABLE',
     `the process was not ready within ${options.deadlineMs} ms; its log is ${options.logFile}`,
   );
-}
-
-/** The JSON of a file, or undefined where there is none. */
-export async function readJson<T>(file: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as T;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** Runs a program to its end and returns what it printed. */

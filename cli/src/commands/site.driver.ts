@@ -1,0 +1,72 @@
+/** `graft site`: the organisations that take part. */
+import type { Command } from 'commander';
+
+import { GraftError } from '@graft/core/error';
+
+import type { AgentView, InviteView } from '../api/views.js';
+import { timestamp } from '../output/format.js';
+import { table } from '../output/table.js';
+import { action, connect } from './context.driver.js';
+
+const units = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** '24h' -> milliseconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+)(m|h|d)$/.exec(text);
+  const unit = match?.[2] as keyof typeof units | undefined;
+  if (match === null || unit === undefined) throw new GraftError('INVALID_REQUEST', `'${text}' is not a duration such as 30m, 24h or 7d`);
+  return Number(match[1]) * units[unit];
+}
+
+export function registerSite(program: Command): void {
+  const site = program.command('site').description('sites that take part: invite, list, revoke');
+  site
+    .command('invite')
+    .requiredOption('--name <name>', 'name of the site')
+    .option('--expires <duration>', 'how long the token may be used', parseDuration, parseDuration('24h'))
+    .description('make a one-time token, and print the line to type at the site')
+    .action(
+      action<{ name: string; expires: number }>(async ({ options, output }) => {
+        const invite = await (await connect(options)).post<InviteView>('/enrolment-tokens', { name: options.name, expiresInMs: options.expires });
+        output.result(
+          invite,
+          [
+            `invited ${invite.name}; the token works once, until ${timestamp(invite.expiresAtMs)} UTC. Type at the site:`,
+            `  ${invite.command}`,
+          ],
+          [invite.token],
+        );
+      }),
+    );
+  site
+    .command('list')
+    .description('sites and whether they are connected')
+    .action(
+      action<object>(async ({ options, output }) => {
+        const agents = await (await connect(options)).get<AgentView[]>('/agents');
+        const rows = agents.map((agent) => [
+          agent.name,
+          agent.state === 'approved' ? (agent.connected ? 'online' : 'offline') : agent.state,
+          agent.agentVersion ?? '-',
+          agent.lastSeenAtMs === undefined ? 'never' : timestamp(agent.lastSeenAtMs),
+          agent.id,
+        ]);
+        output.result(
+          agents,
+          agents.length === 0 ? ['no sites yet: graft site invite --name NAME'] : table(['name', 'state', 'version', 'last seen (UTC)', 'id'], rows),
+          agents.map(({ id }) => id),
+        );
+      }),
+    );
+  site
+    .command('revoke')
+    .argument('<site>', 'name or id of a site')
+    .option('--reason <text>', 'why; goes into the audit log', 'revoked by the operator')
+    .description('end a site’s access at once; its certificate is refused from then on')
+    .action(
+      action<{ reason: string }>(async ({ options, args, output }) => {
+        const revoked = await (await connect(options)).post<AgentView>(`/agents/${encodeURIComponent(args[0] ?? '')}/revoke`, { reason: options.reason });
+        output.result(revoked, [`${revoked.name} is revoked`], [revoked.id]);
+      }),
+    );
+}

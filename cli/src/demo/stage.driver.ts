@@ -1,0 +1,74 @@
+/** The processes of the demo: a coordinator and its banks, each a program of its own, ended together. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { GraftError } from '@graft/core/error';
+
+import { adminApi, type AdminApi } from '../api/admin-api.adapter.js';
+import type { AgentView, InviteView } from '../api/views.js';
+import type { CoordinatorFile } from '../commands/context.driver.js';
+import { endProgram, programs, runProgram, startProgram, type Child } from '../processes/child.driver.js';
+import { defaultSettings, startCoordinator, writeSettings } from '../processes/coordinator.driver.js';
+import { readText } from '../processes/files.adapter.js';
+
+export interface Stage {
+  readonly api: AdminApi;
+  readonly key: string;
+  readonly coordinator: CoordinatorFile;
+  /** Ends every process, agents first. */
+  end(): Promise<void>;
+  /** Adds a bank: a folder with its images is enrolled and its agent started. */
+  addBank(name: string): Promise<void>;
+  /** Waits until so many agents are connected. */
+  untilConnected(count: number): Promise<void>;
+}
+
+export const bankDirectory = (directory: string, name: string): string => join(directory, 'banks', name);
+
+/** Starts the coordinator on any free ports; they are kept in its settings, so that it comes back at the same address. */
+export async function openStage(directory: string): Promise<Stage> {
+  const home = join(directory, 'coordinator');
+  await mkdir(directory, { recursive: true });
+  const settings = { ...defaultSettings, apiPort: 0, grpcPort: 0, enrolPort: 0 };
+  await writeSettings(home, settings);
+  const { child, ready } = await startCoordinator(home, settings);
+  const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
+  await writeSettings(home, { ...settings, apiPort: portOf(ready.apiUrl), grpcPort: portOf(ready.grpcAddress), enrolPort: portOf(ready.enrolAddress) });
+  const key = (await readText(join(home, 'admin.key')))?.trim() ?? '';
+  const api = adminApi(ready.apiUrl, key);
+  const agents: Child[] = [];
+  return {
+    api,
+    key,
+    coordinator: ready,
+    end: async () => {
+      await Promise.all(agents.map((agent) => endProgram(agent, 5_000)));
+      await endProgram(child, 10_000);
+    },
+    addBank: async (name) => {
+      const bank = bankDirectory(directory, name);
+      const dataFile = join(bank, 'data.yaml');
+      await writeFile(dataFile, 'format: image-folder\npath: images\n');
+      const invite = await api.post<InviteView>('/enrolment-tokens', { name, expiresInMs: 3_600_000 });
+      const home = join(bank, 'agent');
+      const enrolled = await runProgram(programs.agent(), [
+        ...['enroll', '--dir', home, '--server', invite.server, '--token', invite.token],
+        ...['--fingerprint', invite.fingerprint, '--data', dataFile],
+      ]);
+      if (enrolled.exit !== 0) throw new GraftError('INTERNAL', `${name} could not enrol: ${enrolled.stderr.trim()}`);
+      agents.push(startProgram(programs.agent(), ['start', '--dir', home], { logFile: join(bank, 'agent.log'), detached: true }));
+    },
+    untilConnected: async (count) => {
+      for (let waitedMs = 0; ; waitedMs += 100) {
+        const connected = (await api.get<AgentView[]>('/agents')).filter((agent) => agent.connected).length;
+        if (connected >= count) return;
+        const ended = agents.find(({ process: agent }) => agent.exitCode !== null);
+        if (ended !== undefined || waitedMs > 60_000) {
+          throw new GraftError('UNAVAILABLE', `${connected} of ${count} agents connected; their logs are in ${join(directory, 'banks')}`);
+        }
+        await sleep(100);
+      }
+    },
+  };
+}
