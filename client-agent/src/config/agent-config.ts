@@ -15,6 +15,8 @@ export const agentConfigSchema = z.strictObject({
   fingerprint: z.string().min(1),
   /** Ed25519 public key of the coordinator, base64: it signs round keys and releases. */
   identityKey: z.base64(),
+  /** The file data.yaml; a relative path is resolved against the agent's directory. */
+  data: z.string().min(1).default('data.yaml'),
   reconnect: z
     .strictObject({
       /** First wait after a lost connection, milliseconds. */

@@ -3,8 +3,6 @@ export interface AgentPaths {
   readonly directory: string;
   /** agent.yaml: the coordinator, the agent's id, the pinned fingerprint. */
   readonly config: string;
-  /** data.yaml: the site's examples. */
-  readonly data: string;
   /** Private keys, mode 0600; made here, never sent. */
   readonly keys: {
     readonly directory: string;
@@ -36,7 +34,6 @@ export function agentPaths(directory: string): AgentPaths {
   return {
     directory,
     config: at('agent.yaml'),
-    data: at('data.yaml'),
     keys: {
       directory: at('keys'),
       tls: at('keys/tls.pem'),

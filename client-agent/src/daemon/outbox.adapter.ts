@@ -4,13 +4,24 @@
  * after kill -9 a finished update is reported again, never trained again.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { z } from 'zod';
 
 import { readIfPresent, syncFolder, writeFileAtomically } from '../config/files.adapter.js';
 
 const base = { instructionId: z.string(), runId: z.string(), round: z.number(), atMs: z.number() };
+
+const measuresSchema = z.object({
+  examples: z.number(),
+  correct: z.number(),
+  lossSum: z.number(),
+  latencyP50Ms: z.number(),
+  latencyP95Ms: z.number(),
+});
+
+/** graft.v1.ReportEvaluationRequest without what the record has already. */
+const evaluationSchema = z.object({ fp32: measuresSchema, int8: measuresSchema.optional(), klSum: z.number() });
 
 export const outboxRecordSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -22,8 +33,12 @@ export const outboxRecordSchema = z.discriminatedUnion('kind', [
     signature: z.string(),
     ciphertext: z.object({ hash: z.string(), sizeBytes: z.number() }),
     exampleCount: z.number(),
+    /** For people; null where nothing was trained. */
+    initialLoss: z.number().nullable(),
+    loss: z.number().nullable(),
+    workMs: z.number(),
   }),
-  z.object({ ...base, kind: z.literal('evaluation'), request: z.record(z.string(), z.unknown()) }),
+  z.object({ ...base, kind: z.literal('evaluation'), request: evaluationSchema }),
   z.object({ ...base, kind: z.literal('failure'), code: z.string(), message: z.string() }),
   z.object({ ...base, kind: z.literal('installed'), releaseId: z.string() }),
 ]);
@@ -37,8 +52,8 @@ export interface Outbox {
   sealedFile(instructionId: string): string;
   put(record: OutboxRecord): Promise<void>;
   get(instructionId: string): Promise<OutboxRecord | undefined>;
-  /** Finished reports, oldest first. Folders without a record (work that was cut off) are removed. */
-  list(): Promise<readonly OutboxRecord[]>;
+  /** Finished reports, oldest first. Folders without a record (work that was cut off) are removed, but those `inHand`. */
+  list(inHand?: ReadonlySet<string>): Promise<readonly OutboxRecord[]>;
   remove(instructionId: string): Promise<void>;
 }
 
@@ -59,13 +74,14 @@ export function openOutbox(directory: string): Outbox {
       await syncFolder(directory);
     },
     get: (id) => read(folderOf(id)),
-    list: async () => {
+    list: async (inHand = new Set()) => {
       await mkdir(directory, { recursive: true });
+      const spared = new Set([...inHand].map((id) => basename(folderOf(id))));
       const records: OutboxRecord[] = [];
       for (const entry of await readdir(directory)) {
         const record = await read(join(directory, entry));
-        if (record === undefined) await rm(join(directory, entry), { recursive: true, force: true });
-        else records.push(record);
+        if (record !== undefined) records.push(record);
+        else if (!spared.has(entry)) await rm(join(directory, entry), { recursive: true, force: true });
       }
       return records.sort((a, b) => a.atMs - b.atMs);
     },

@@ -4,6 +4,8 @@
  */
 import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
 import type { PrecisionMeasures, TrainingReport } from '@graft/protos/messages';
+import type { SealContext } from '@graft/protos/sealed/envelope';
+import type { SealedFields } from '@graft/protos/sealed/seal.adapter';
 
 import type { DataSummary } from '../data/dataset.js';
 
@@ -18,13 +20,13 @@ export interface TrainerPlaces {
   readonly features: string;
 }
 
-/** To whom an update is sealed and what it is bound to; the daemon has verified the round's key. */
+/** To whom an update is sealed, and what it is bound to. */
 export interface SealTo {
-  readonly taskId: string;
-  readonly runId: string;
-  readonly round: number;
-  readonly agentId: string;
+  readonly context: SealContext;
+  /** The plan's round key with its signature, and the coordinator's key that must have made it. */
   readonly roundKey: Uint8Array;
+  readonly roundKeySignature: Uint8Array;
+  readonly identityKey: Uint8Array;
   /** The ciphertext is written here, and nothing else of the update anywhere. */
   readonly file: string;
 }
@@ -36,13 +38,8 @@ export interface BaseCheckpoint {
   readonly layoutHash: string;
 }
 
-/** A sealed update and the public parts of its envelope. */
-export interface SealedUpdate {
-  readonly ciphertext: BlobRef;
-  readonly boxedKey: Uint8Array;
-  readonly boxedKeyNonce: Uint8Array;
-  readonly ephemeralKey: Uint8Array;
-  readonly sessionNonce: Uint8Array;
+/** A sealed update: the public parts of its envelope, which the manifest names. */
+export interface SealedUpdate extends SealedFields {
   readonly parameterCount: number;
 }
 
