@@ -12,6 +12,8 @@ export const limits = {
   safetensorsHeaderBytes: 16 << 20,
   /** One ONNX file: protobuf's own ceiling. */
   onnxBytes: 2 ** 31 - 1,
+  /** What the fields of an ONNX file take in memory once decoded, raw data apart: a hostile file can ask for 100 times its size. */
+  onnxDecodedBytes: 2 ** 31,
   /** Nodes of a graph: the largest exported networks have some tens of thousands. */
   graphNodes: 200_000,
   /** Nesting of subgraphs. */

@@ -19,6 +19,11 @@ export const dataTypeOf: Readonly<Record<DType, number>> = {
 
 const dtypes = new Map(Object.entries(dataTypeOf).map(([dtype, code]) => [code, dtype as DType]));
 
+/** The dtype of an element type where graft has an array for it. */
+export function dtypeOf(dataType: number): DType | undefined {
+  return dtypes.get(dataType);
+}
+
 /** Types that ONNX knows and graft has no array for. */
 const unsupported: ReadonlyMap<number, string> = new Map([
   [8, 'string'],
@@ -32,6 +37,9 @@ const unsupported: ReadonlyMap<number, string> = new Map([
   [21, 'uint4'],
   [22, 'int4'],
   [23, 'float4e2m1'],
+  [24, 'float8e8m0'],
+  [25, 'uint2'],
+  [26, 'int2'],
 ]);
 
 /** The dtype of an ONNX element type; `what` names the value in the error. */

@@ -8,6 +8,8 @@ import protobuf from 'protobufjs/light.js';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 
+import { checkBudget } from './wire-budget.js';
+
 /** An int64 as protobufjs gives it: a Long where it decodes, a number where we encode. */
 export type Int64 = number | { readonly low: number; readonly high: number; toNumber(): number };
 
@@ -164,9 +166,11 @@ export function decodeModelProto(bytes: Uint8Array): ModelProto {
     throw new GraftError('MODEL_TOO_LARGE', `an ONNX file of ${bytes.length} bytes, the limit is ${limits.onnxBytes}`);
   }
   try {
+    checkBudget(bytes, messages);
     const message: object = modelType.decode(bytes);
     return message;
   } catch (cause) {
+    if (cause instanceof GraftError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new GraftError('MODEL_MALFORMED', `the file is not an ONNX model: ${reason}`, { cause });
   }

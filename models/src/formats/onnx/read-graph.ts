@@ -47,6 +47,9 @@ function readScope(proto: GraphProto, scope: Scope): Omit<Graph, 'weights'> {
     throw new GraftError('MODEL_UNSUPPORTED', 'the graph has sparse initializers');
   }
   const moved = new Map(scope.moved);
+  // A name that is made again in here means the inner value, should a file do what ONNX forbids.
+  for (const { name } of proto.input ?? []) moved.delete(name ?? '');
+  for (const output of nodes.flatMap((node) => node.output ?? [])) moved.delete(output);
   const inner = { ...scope, moved };
   const own = new Set<string>();
   const keep = (name: string, value: Tensor): void => {

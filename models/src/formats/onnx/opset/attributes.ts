@@ -3,6 +3,7 @@ import { tensor, type Tensor } from '@graft/core/tensor';
 import { GraftError } from '@graft/core/error';
 
 import type { Attribute, Node } from '../../../graph/graph.js';
+import { toFloat16 } from '../../float16.js';
 import type { ConversionContext } from './history.js';
 
 type AttributeValues = { readonly [K in Attribute['kind']]: Extract<Attribute, { kind: K }>['value'] };
@@ -40,11 +41,25 @@ export function intsAsInput(node: Node, name: string, context: ConversionContext
   return values === undefined ? '' : context.addConstant(`${node.name}.${name}`, int64s(values));
 }
 
-/** A float attribute as the name of a scalar constant. */
+/** A float attribute as the name of a scalar constant of the data's type; '' where the node has none. */
 export function floatAsInput(node: Node, name: string, context: ConversionContext): string {
   const value = attribute(node, name, 'float');
   if (value === undefined) return '';
-  return context.addConstant(`${node.name}.${name}`, tensor('float32', [], Float32Array.of(value)));
+  return context.addConstant(`${node.name}.${name}`, scalarLikeData(node, value, context));
+}
+
+function scalarLikeData(node: Node, value: number, context: ConversionContext): Tensor {
+  const dtype = context.elementType(node.inputs[0] ?? '');
+  switch (dtype) {
+    case 'float32':
+      return tensor(dtype, [], Float32Array.of(value));
+    case 'float64':
+      return tensor(dtype, [], Float64Array.of(value));
+    case 'float16':
+      return tensor(dtype, [], toFloat16(Float32Array.of(value)));
+    default:
+      throw cannotConvert(node, `the element type of '${node.inputs[0] ?? ''}' is ${dtype ?? 'not known'}`);
+  }
 }
 
 /** Without '' at the end, where an optional input that is left out need not be written. */

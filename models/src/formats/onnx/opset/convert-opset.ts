@@ -9,6 +9,7 @@ import { internalOpset, type Attribute, type Graph, type Node, type Value } from
 import { activation } from './activation.js';
 import { arithmetic } from './arithmetic.js';
 import { controlFlow } from './control-flow.js';
+import { elementTypes } from './element-type.js';
 import type { ConversionContext, Family, OperatorHistory } from './history.js';
 import { layer } from './layer.js';
 import { normalization } from './normalization.js';
@@ -83,7 +84,8 @@ function contextOf({ weights, used, outer, producer }: Scope): ConversionContext
     weights.set(name, value);
     return name;
   };
-  return { constant, fresh, addConstant, rank: ranks({ inputs: outer, producer, constant }) };
+  const source = { inputs: outer, producer, constant };
+  return { constant, fresh, addConstant, rank: ranks(source), elementType: elementTypes(source) };
 }
 
 function convertNode(node: Node, opset: number, context: ConversionContext): Node[] {

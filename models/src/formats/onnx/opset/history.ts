@@ -1,5 +1,5 @@
 /** The words of opset conversion: an operator's history, and what a converter is given. */
-import type { Tensor } from '@graft/core/tensor';
+import type { DType, Tensor } from '@graft/core/tensor';
 
 import type { Node } from '../../../graph/graph.js';
 
@@ -9,6 +9,8 @@ export interface ConversionContext {
   constant(name: string): Tensor | undefined;
   /** The rank of a value where the nodes before it determine it, else undefined. */
   rank(name: string): number | undefined;
+  /** The element type of a value, followed back to where it is declared; undefined where that leads nowhere. */
+  elementType(name: string): DType | undefined;
   /** Adds a constant and returns its name, unique and beginning with `hint`. */
   addConstant(hint: string, value: Tensor): string;
   /** A name that nothing uses. */

@@ -1,7 +1,8 @@
 /** Normalisation and dropout, in their inference form. */
-import type { Node } from '../../../graph/graph.js';
-import { attribute, cannotConvert, floatAsInput, without } from './attributes.js';
 import { tensor } from '@graft/core/tensor';
+
+import type { Node } from '../../../graph/graph.js';
+import { attribute, cannotConvert, without } from './attributes.js';
 import type { ConversionContext, Family } from './history.js';
 
 export const normalization: Family = {
@@ -36,8 +37,8 @@ function withoutMask(node: Node): Node[] {
 }
 
 function ratioAsInput(node: Node, context: ConversionContext): Node[] {
-  const given = floatAsInput(node, 'ratio', context);
-  const ratio = given || context.addConstant(`${node.name}.ratio`, tensor('float32', [], Float32Array.of(0.5)));
+  const value = attribute(node, 'ratio', 'float') ?? 0.5;
+  const ratio = context.addConstant(`${node.name}.ratio`, tensor('float32', [], Float32Array.of(value)));
   return [{ ...node, inputs: [...node.inputs, ratio], attributes: without(node, 'ratio') }];
 }
 
