@@ -1,0 +1,113 @@
+/** A federation of real processes on loopback, for measurements: started, fed with a task, ended. */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const programs = { coordinator: join(root, 'coordinator/dist/main.js'), agent: join(root, 'client-agent/dist/main.js') };
+
+function start(program, args, logFile) {
+  const log = openSync(logFile, 'a');
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', log, log] });
+  closeSync(log);
+  child.exited = new Promise((done) => child.once('exit', done));
+  return child;
+}
+
+async function end(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  await child.exited;
+  clearTimeout(timer);
+}
+
+/** Asks until there is an answer. */
+export async function until(what, condition, timeoutMs = 60_000) {
+  const giveUpAtMs = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > giveUpAtMs) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    await sleep(20);
+  }
+}
+
+/** Opens a federation in a new temporary folder; `close()` ends every process and removes the folder. */
+export async function openFederation(name) {
+  const directory = mkdtempSync(join(tmpdir(), `graft-bench-${name}-`));
+  const home = join(directory, 'coordinator');
+  mkdirSync(home, { recursive: true });
+  const agents = [];
+  const federation = { directory, home, agents, coordinator: undefined, ready: undefined };
+
+  /** Starts the coordinator, at the ports that it had before if it ran before. */
+  federation.startCoordinator = async () => {
+    const portOf = (address) => (federation.ready === undefined ? '0' : /:(\d+)$/.exec(address)[1]);
+    const { apiUrl, grpcAddress, enrolAddress } = federation.ready ?? {};
+    const ports = ['--api-port', portOf(apiUrl), '--grpc-port', portOf(grpcAddress), '--enrol-port', portOf(enrolAddress)];
+    const child = start(programs.coordinator, ['--dir', home, ...ports], join(directory, 'coordinator.log'));
+    federation.coordinator = child;
+    federation.ready = await until('the coordinator', () => {
+      if (child.exitCode !== null) throw new Error(`the coordinator ended: ${readFileSync(join(directory, 'coordinator.log'), 'utf8').slice(-2000)}`);
+      const file = join(home, 'coordinator.json');
+      if (!existsSync(file)) return undefined;
+      const ready = JSON.parse(readFileSync(file, 'utf8'));
+      return ready.pid === child.pid ? ready : undefined;
+    });
+    federation.key = readFileSync(join(home, 'admin.key'), 'utf8').trim();
+  };
+
+  /** One call of the admin API; undefined where the coordinator does not answer and `tolerant` is set. */
+  federation.call = async (method, path, body, { tolerant = false } = {}) => {
+    try {
+      const response = await fetch(`${federation.ready.apiUrl}/api/v1${path}`, {
+        method,
+        headers: { authorization: `Bearer ${federation.key}`, ...(body === undefined ? {} : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' }) },
+        ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+      return text === '' ? undefined : JSON.parse(text);
+    } catch (error) {
+      if (tolerant && error instanceof TypeError) return undefined;
+      throw error;
+    }
+  };
+
+  /** Enrols a site and starts its agent. */
+  federation.addAgent = async (siteName, dataFile) => {
+    const invite = await federation.call('POST', '/enrolment-tokens', { name: siteName, expiresInMs: 3_600_000 });
+    const home = join(directory, siteName);
+    const args = ['enroll', '--dir', home, '--server', invite.server, '--token', invite.token, '--fingerprint', invite.fingerprint];
+    const enrol = start(programs.agent, dataFile === undefined ? args : [...args, '--data', dataFile], join(directory, `${siteName}.log`));
+    const exit = await enrol.exited;
+    if (exit !== 0) throw new Error(`${siteName} could not enrol: ${readFileSync(join(directory, `${siteName}.log`), 'utf8')}`);
+    agents.push(start(programs.agent, ['start', '--dir', home], join(directory, `${siteName}.log`)));
+  };
+
+  federation.untilConnected = (count) =>
+    until(`${count} agents`, async () => (await federation.call('GET', '/agents')).filter(({ connected }) => connected).length >= count);
+
+  /** Waits until a run is over; a coordinator that is away meanwhile is waited for. */
+  federation.untilOver = (runId, timeoutMs = 600_000) =>
+    until(
+      `run ${runId}`,
+      async () => {
+        const run = await federation.call('GET', `/runs/${runId}`, undefined, { tolerant: true });
+        return run === undefined || run.status === 'running' || run.status === 'waiting' ? undefined : run;
+      },
+      timeoutMs,
+    );
+
+  federation.close = async () => {
+    await Promise.all(agents.map(end));
+    if (federation.coordinator !== undefined) await end(federation.coordinator);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  await federation.startCoordinator();
+  return federation;
+}
