@@ -156,8 +156,9 @@ const messages: Readonly<Record<string, Record<string, protobuf.IField>>> = {
   },
 };
 
+// onnx.proto is proto2: a field that is present with its default value, a dimension of size 0, is not an absent one.
 const modelType = protobuf.Root.fromJSON({
-  nested: Object.fromEntries(Object.entries(messages).map(([name, fields]) => [name, { fields }])),
+  nested: Object.fromEntries(Object.entries(messages).map(([name, fields]) => [name, { fields, edition: 'proto2' }])),
 }).lookupType('Model');
 
 /** Reads a file; tensors' raw data are views into `bytes`. */
