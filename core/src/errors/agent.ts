@@ -119,4 +119,13 @@ export const agentErrors = {
     title: 'Not done in the time that was given',
     fix: 'Try again with a longer --timeout; nothing is known to have failed.',
   },
+  INVALID_ARGUMENTS: {
+    number: 'GRAFT-2014',
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    exit: 4,
+    title: 'The command line is not valid',
+    fix: 'Run the command with --help to see what it takes.',
+  },
 } as const satisfies Record<string, ErrorRow>;
