@@ -254,4 +254,13 @@ export const coordinatorErrors = {
     title: 'The process that runs models ended or failed',
     fix: 'It is started again; if it goes on failing, the message names the cause: often too little memory.',
   },
+  KEYS_DAMAGED: {
+    number: 'GRAFT-1044',
+    grpc: 'INTERNAL',
+    http: 500,
+    retryable: false,
+    exit: 4,
+    title: 'A key file of the coordinator is damaged',
+    fix: 'Restore the keys folder of the data directory from a backup; agents trust these keys and no others.',
+  },
 } as const satisfies Record<string, ErrorRow>;
