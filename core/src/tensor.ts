@@ -93,7 +93,8 @@ export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tens
  */
 export function tensorFromBytes<D extends DType>(dtype: D, shape: readonly number[], bytes: Uint8Array): Tensor<D> {
   const width = bytesPerElement[dtype];
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  // Not bytes.slice(): that of a Node Buffer is a view.
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   const data = new constructors[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
   return tensor(dtype, shape, data as TensorData[D]);
 }
