@@ -1,0 +1,30 @@
+/** An agent as the admin API shows it. */
+import { z } from 'zod';
+
+export const agentViewSchema = z
+  .object({
+    id: z.string(),
+    name: z.string().meta({ description: 'the name under which the site was invited' }),
+    state: z.enum(['pending', 'active', 'revoked']),
+    connected: z.boolean().meta({ description: 'has an open instruction stream now' }),
+    createdAtMs: z.int(),
+    lastSeenAtMs: z.int().optional(),
+    agentVersion: z.string().optional(),
+    capabilities: z
+      .object({ device: z.string(), threads: z.int(), trainingExamples: z.int(), heldOutExamples: z.int() })
+      .optional(),
+    activity: z
+      .object({
+        runId: z.string(),
+        round: z.int(),
+        activity: z.string(),
+        progress: z.number(),
+        loss: z.number(),
+        atMs: z.int(),
+      })
+      .optional()
+      .meta({ description: 'what it said last that it does' }),
+  })
+  .meta({ id: 'Agent' });
+
+export type AgentView = z.infer<typeof agentViewSchema>;

@@ -1,0 +1,44 @@
+/** /agents: the sites that have enrolled. */
+import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+
+import type { AdmittedRequest } from '../access/api-key.guard.js';
+import { SERVICES, type Services } from '../api/services.js';
+import { agentViewSchema, type AgentView } from './agent-view.js';
+
+@ApiTags('agents')
+@Controller('agents')
+export class AgentsController {
+  constructor(@Inject(SERVICES) private readonly services: Services) {}
+
+  @Get()
+  @ApiOperation({ summary: 'All agents, by name' })
+  @ApiResponse({ status: 200, standardSchema: z.array(agentViewSchema) })
+  async list(): Promise<readonly AgentView[]> {
+    return this.services.agents.list();
+  }
+
+  @Get(':agent')
+  @ApiOperation({ summary: 'One agent, by id or name' })
+  @ApiResponse({ status: 200, standardSchema: agentViewSchema })
+  async get(@Param('agent') agent: string): Promise<AgentView> {
+    return this.services.agents.get(agent);
+  }
+
+  @Post(':agent/approve')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Let an agent that waits for approval take part' })
+  @ApiResponse({ status: 200, standardSchema: agentViewSchema })
+  async approve(@Param('agent') agent: string, @Req() request: AdmittedRequest): Promise<AgentView> {
+    return this.services.agents.approve(agent, request.caller?.name ?? '');
+  }
+
+  @Post(':agent/revoke')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Shut an agent out at once; a new token enrols the site again' })
+  @ApiResponse({ status: 200, standardSchema: agentViewSchema })
+  async revoke(@Param('agent') agent: string, @Req() request: AdmittedRequest): Promise<AgentView> {
+    return this.services.agents.revoke(agent, request.caller?.name ?? '');
+  }
+}

@@ -1,0 +1,12 @@
+/** Agents as operators deal with them. */
+import type { AgentView } from './agent-view.js';
+
+export interface Agents {
+  list(): Promise<readonly AgentView[]>;
+  /** By id or name; NOT_FOUND where there is none. */
+  get(idOrName: string): Promise<AgentView>;
+  /** Lets a waiting agent take part. Throws AGENT_REVOKED for one that was revoked. */
+  approve(idOrName: string, by: string): Promise<AgentView>;
+  /** Shuts an agent out, ends its stream at once, and tells the engine. */
+  revoke(idOrName: string, by: string): Promise<AgentView>;
+}

@@ -1,0 +1,50 @@
+/** The admin API as an application: guard, checks, errors, limits; not yet listening. */
+import { StandardSchemaValidationPipe, type LoggerService } from '@nestjs/common';
+import { NestFactory, Reflector } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import helmet from 'helmet';
+import type { RequestHandler } from 'express';
+
+import { ApiKeyGuard } from '../access/api-key.guard.js';
+import type { Caller } from '../access/roles.js';
+import type { Log } from '../server/log.js';
+import { ApiModule } from './api.module.js';
+import { invalidBody } from './checked-body.js';
+import { openApiDocument } from './open-api.module.js';
+import { ProblemFilter } from './problem.filter.js';
+import type { Services } from './services.js';
+
+export interface ApiOptions {
+  readonly services: Services;
+  readonly callerOf: (key: string) => Promise<Caller | undefined>;
+  /** Answers a repeated POST with its first answer. */
+  readonly idempotency: RequestHandler;
+  readonly log: Log;
+  readonly nestLog: LoggerService;
+  readonly version: string;
+}
+
+/** JSON bodies: a task's labels are the largest. */
+const jsonLimitBytes = 4 << 20;
+
+export async function createApi(options: ApiOptions): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(ApiModule.with(options.services), {
+    bodyParser: false,
+    logger: options.nestLog,
+    abortOnError: false,
+  });
+  app.use(helmet());
+  app.useBodyParser('json', { limit: jsonLimitBytes });
+  app.use(options.idempotency);
+  app.setGlobalPrefix('api/v1', { exclude: ['health/live', 'health/ready', 'metrics'] });
+  app.useGlobalGuards(new ApiKeyGuard(app.get(Reflector), options.callerOf));
+  app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidBody }));
+  app.useGlobalFilters(new ProblemFilter(options.log));
+  const document = JSON.stringify(openApiDocument(app, options.version));
+  app.getHttpAdapter().get('/openapi.json', (_request, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(document);
+  });
+  await app.init();
+  return app;
+}

@@ -1,0 +1,81 @@
+/** A grpc-js server on a port: wide flow-control windows, quick notice of dead connections, an end that does not wait for ever. */
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+
+import { GraftError } from '@graft/core/error';
+import { serverChannelOptions } from '@graft/protos/channel-options';
+import { widenServerWindow } from '@graft/protos/server-window.adapter';
+
+import { guardedService } from './guarded-service.adapter.js';
+
+export interface TlsMaterial {
+  /** PEM. */
+  readonly key: string;
+  readonly certificate: string;
+  /** PEM of the CA whose client certificates are let in; absent where clients have none yet. */
+  readonly clientCa?: string;
+}
+
+export interface GrpcServerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The flag that chooses the port, for the error. */
+  readonly portFlag: string;
+  readonly tls: TlsMaterial;
+  readonly service: ServiceDefinition;
+  readonly handlers: UntypedServiceImplementation;
+}
+
+export interface GrpcServer {
+  readonly port: number;
+  /** Takes no more calls, lets those in hand end, and ends them by force after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** A dead peer is noticed after 5 + 5 s; the agents' own pings come every 20 s. */
+const keepalive = { 'grpc.keepalive_time_ms': 5_000, 'grpc.keepalive_timeout_ms': 5_000 };
+
+/** Starts a server. Throws PORT_IN_USE, naming port and flag. */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { host, port, portFlag, tls } = options;
+  const server = new Server({ ...serverChannelOptions, ...keepalive });
+  widenServerWindow(server);
+  server.addService(guardedService(options.service), options.handlers);
+  const credentials = ServerCredentials.createSsl(
+    tls.clientCa === undefined ? null : Buffer.from(tls.clientCa),
+    [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.certificate) }],
+    tls.clientCa !== undefined,
+  );
+  const boundPort = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(bindError(error, { host, port, portFlag }));
+    });
+  });
+  return {
+    port: boundPort,
+    close: async (graceMs) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => server.forceShutdown(), graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }),
+  };
+}
+
+/** Where a port cannot be had: PORT_IN_USE for a taken one, with the flag that chooses another. */
+export function bindError(
+  error: Error,
+  where: { readonly host: string; readonly port: number; readonly portFlag: string },
+): Error {
+  if (!/EADDRINUSE/u.test(`${error.message} ${'code' in error ? String(error.code) : ''}`)) return error;
+  return new GraftError(
+    'PORT_IN_USE',
+    `port ${where.port} on ${where.host} is taken; choose another with ${where.portFlag}`,
+    {
+      details: { port: where.port, flag: where.portFlag },
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,51 @@
+/** Runs and rounds as the admin API takes and shows them. */
+import { z } from 'zod';
+
+import { phases } from '../rounds/machine/state.js';
+
+export const startRunSchema = z
+  .strictObject({
+    /** Id or name of the task. */
+    taskId: z.string().min(1).max(64),
+    rounds: z.int().min(1).max(1_000_000).optional(),
+    seed: z.int().min(0).max(0xffff_ffff).default(1),
+  })
+  .meta({ id: 'StartRun' });
+
+export const stopRunSchema = z
+  .strictObject({ reason: z.string().min(1).max(500).default('stopped by the operator') })
+  .meta({ id: 'StopRun' });
+
+export const runViewSchema = z
+  .object({
+    id: z.string(),
+    taskId: z.string(),
+    taskName: z.string(),
+    status: z.enum(['running', 'waiting', 'completed', 'failed', 'stopped']),
+    reason: z.string().meta({ description: 'why it waits, failed or was stopped; empty while it runs' }),
+    round: z.int().meta({ description: 'the round in hand, or the last' }),
+    rounds: z.int(),
+    phase: z.enum(phases),
+    seed: z.int(),
+    committedRounds: z.int(),
+    createdAtMs: z.int(),
+    updatedAtMs: z.int(),
+    finishedAtMs: z.int().optional(),
+  })
+  .meta({ id: 'Run' });
+
+/** The record is the engine's (rounds/machine/record.ts). */
+export const roundViewSchema = z
+  .object({
+    runId: z.string(),
+    round: z.int(),
+    phase: z.enum(phases),
+    startedAtMs: z.int(),
+    finishedAtMs: z.int().optional(),
+    record: z.looseObject({}).meta({ description: 'per agent detail, refusals, gate, bytes and seconds by phase' }),
+  })
+  .meta({ id: 'Round' });
+
+export type StartRun = z.infer<typeof startRunSchema>;
+export type RunView = z.infer<typeof runViewSchema>;
+export type RoundView = z.infer<typeof roundViewSchema>;
