@@ -40,7 +40,7 @@ export function withHead(model: Model, options: HeadOptions): Model {
     ['head.bias', zeros('float32', [options.classes])],
   ]);
   const values = [...added].map(([name, { dtype, shape }]): Value => ({ name, dtype, shape }));
-  const batch = features.shape?.[0] ?? 'batch';
+  const batch = features.shape?.[0] ?? model.graph.inputs[0]?.shape?.[0] ?? 'batch';
   const graph = {
     ...trunk.graph,
     outputs: [{ name: 'logits', dtype: 'float32', shape: [batch, options.classes] } as const],
