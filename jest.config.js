@@ -1,6 +1,6 @@
 /** Specs run from source: `@graft/x/y` is x/src/y.ts. End-to-end tests start the built programs. */
 const shared = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/node-environment.js',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
