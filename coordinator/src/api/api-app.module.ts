@@ -3,7 +3,7 @@ import { StandardSchemaValidationPipe, type LoggerService } from '@nestjs/common
 import { NestFactory, Reflector } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 
 import { ApiKeyGuard } from '../access/api-key.guard.js';
 import type { Caller } from '../access/roles.js';
@@ -41,9 +41,8 @@ export async function createApi(options: ApiOptions): Promise<NestExpressApplica
   app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidBody }));
   app.useGlobalFilters(new ProblemFilter(options.log));
   const document = JSON.stringify(openApiDocument(app, options.version));
-  app.getHttpAdapter().get('/openapi.json', (_request, response) => {
-    response.setHeader('content-type', 'application/json');
-    response.end(document);
+  app.use('/openapi.json', (_request: Request, response: Response) => {
+    response.type('application/json').send(document);
   });
   await app.init();
   return app;

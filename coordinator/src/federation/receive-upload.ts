@@ -70,9 +70,9 @@ export async function receiveUpload(
       `the upload starts at chunk ${firstChunk}, the next one is ${state.nextChunk}`,
     );
   }
+  const count = chunkCount(blob.sizeBytes);
   let index = firstChunk;
   for await (const { data } of chunks) {
-    const count = chunkCount(blob.sizeBytes);
     if (index >= count) throw new GraftError('TOO_LARGE', `chunk ${index + 1} of a blob that has ${count}`);
     const { length } = chunkRange(blob.sizeBytes, index);
     if (data.byteLength !== length) {
@@ -84,6 +84,9 @@ export async function receiveUpload(
     received(length);
     await blobs.appendChunk(blob.hash, index, data);
     index++;
+  }
+  if (index < count) {
+    throw new GraftError('CHUNK_OUT_OF_ORDER', `the upload ended after ${index} of ${count} chunks; they are kept`);
   }
   return blobs.finish(blob.hash, blob.sizeBytes);
 }
