@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { fromFloat16, toFloat16 } from './float16.js';
 
@@ -72,7 +72,7 @@ describe('float16', () => {
         const chosen = fromFloat16(toFloat16(Float32Array.of(value)))[0] ?? NaN;
         const place = steps.indexOf(chosen + 0);
         const neighbours = [steps[place - 1], steps[place + 1]].filter((step) => step !== undefined);
-        return neighbours.every((step) => Math.abs(chosen - value) <= Math.abs(step - value));
+        for (const step of neighbours) expect(Math.abs(chosen - value)).toBeLessThanOrEqual(Math.abs(step - value));
       }),
       { numRuns: 300 },
     );

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
+import { GraftError } from '@graft/core/error';
 import { bytesOf, bytesPerElement, elementCount, tensorFromBytes, type DType, type Tensor } from '@graft/core/tensor';
 
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
@@ -14,10 +15,15 @@ function fileOf(header: string, data = new Uint8Array(0), claimed = BigInt(heade
   return bytes;
 }
 
-const refused = (file: Uint8Array, message: RegExp): void => {
-  expect(() => decodeSafetensors(file)).toThrow(expect.objectContaining({ code: 'WEIGHTS_MALFORMED' }));
-  expect(() => decodeSafetensors(file)).toThrow(message);
-};
+/** The error of reading a file, as 'CODE: message'. */
+function refusal(bytes: Uint8Array): string {
+  try {
+    decodeSafetensors(bytes);
+    return 'read';
+  } catch (error) {
+    return error instanceof GraftError ? `${error.code}: ${error.message}` : String(error);
+  }
+}
 
 const dtypes = Object.keys(bytesPerElement) as DType[];
 
@@ -41,7 +47,9 @@ const anyWeights = fc
   );
 
 const bits = (weights: ReadonlyMap<string, Tensor>): unknown =>
-  [...weights].map(([name, value]) => [name, value.dtype, value.shape, [...bytesOf(value)]]).sort();
+  [...weights]
+    .map(([name, value]) => [name, value.dtype, value.shape, [...bytesOf(value)]])
+    .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
 
 describe('safetensors', () => {
   it('gives back every name, dtype, shape and bit', () => {
@@ -87,13 +95,16 @@ describe('a hostile safetensors file', () => {
   const entry = (text: string): string => `{"a":${text}}`;
 
   it('that claims a header of 3 GB is refused before anything is allocated', () => {
-    refused(fileOf('{}', undefined, 3n << 30n), /the header claims 3221225472 bytes, the limit is 16777216/);
-    refused(fileOf('{}', undefined, 2n ** 64n - 1n), /claims 18446744073709551615 bytes/);
+    expect(refusal(fileOf('{}', undefined, 3n << 30n))).toMatch(
+      /the header claims 3221225472 bytes, the limit is 16777216/,
+    );
+    expect(refusal(fileOf('{}', undefined, 2n ** 64n - 1n))).toMatch(/claims 18446744073709551615 bytes/);
   });
 
   it('that is shorter than it claims is refused at every length', () => {
     const file = encodeSafetensors(new Map([['w', tensorFromBytes('int16', [3], new Uint8Array(6))]]));
-    for (let length = 0; length < file.length; length++) refused(file.slice(0, length), /safetensors: /);
+    for (let length = 0; length < file.length; length++)
+      expect(refusal(file.slice(0, length))).toMatch(/safetensors: /);
   });
 
   it.each([
@@ -113,29 +124,29 @@ describe('a hostile safetensors file', () => {
     ['bytes beyond the end', entry('{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'), /cover 8 bytes of 4/],
     ['bytes that no tensor owns', '{}', /cover 0 bytes of 4/],
   ])('with %s is refused', (_, header, message) => {
-    refused(fileOf(header, new Uint8Array(4)), message);
+    expect(refusal(fileOf(header, new Uint8Array(4)))).toMatch(message);
   });
 
   it('whose tensors overlap, or leave a hole, is refused', () => {
     const two = (first: string, second: string): string =>
       `{"a":{"dtype":"U8","shape":[2],"data_offsets":${first}},"b":{"dtype":"U8","shape":[2],"data_offsets":${second}}}`;
-    refused(fileOf(two('[0,2]', '[1,3]'), new Uint8Array(3)), /tensor 'b' begins at 1, the one before it ends at 2/);
-    refused(fileOf(two('[0,2]', '[3,5]'), new Uint8Array(5)), /tensor 'b' begins at 3, the one before it ends at 2/);
+    expect(refusal(fileOf(two('[0,2]', '[1,3]'), new Uint8Array(3)))).toMatch(
+      /tensor 'b' begins at 1, the one before it ends at 2/,
+    );
+    expect(refusal(fileOf(two('[0,2]', '[3,5]'), new Uint8Array(5)))).toMatch(
+      /tensor 'b' begins at 3, the one before it ends at 2/,
+    );
   });
 
   it('with a name twice is refused', () => {
     const one = (begin: number): string => `"a":{"dtype":"U8","shape":[1],"data_offsets":[${begin},${begin + 1}]}`;
-    refused(fileOf(`{${one(0)},${one(1)}}`, new Uint8Array(2)), /begins at 1/);
+    expect(refusal(fileOf(`{${one(0)},${one(1)}}`, new Uint8Array(2)))).toMatch(/begins at 1/);
   });
 
   it('of random bytes never does anything but refuse', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
-        try {
-          decodeSafetensors(noise);
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'WEIGHTS_MALFORMED' });
-        }
+        expect(refusal(noise)).toMatch(/^(WEIGHTS_MALFORMED: safetensors: |read)/);
       }),
     );
   });

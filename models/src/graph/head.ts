@@ -56,7 +56,7 @@ function lengthOf({ name, dtype, shape }: Value, given: number | undefined): num
     throw new GraftError('MODEL_UNSUPPORTED', `features '${name}' are ${dtype}, a head needs float32`);
   const sizes = shape?.slice(1) ?? [];
   const known = sizes.every((size) => typeof size === 'number');
-  const length = shape !== undefined && known ? sizes.reduce((product, size) => product * Number(size), 1) : undefined;
+  const length = shape !== undefined && known ? sizes.reduce((product, size) => product * size, 1) : undefined;
   if (length !== undefined && given !== undefined && length !== given) {
     throw new GraftError('MODEL_UNSUPPORTED', `features '${name}' have ${length} numbers an example, not ${given}`);
   }
@@ -69,12 +69,12 @@ function lengthOf({ name, dtype, shape }: Value, given: number | undefined): num
 }
 
 function initialWeight(classes: number, length: number, seed: number): Tensor<'float32'> {
-  const { next } = random(seed);
+  const source = random(seed);
   const bound = 1 / Math.sqrt(length);
   return tensor(
     'float32',
     [classes, length],
-    Float32Array.from({ length: classes * length }, () => (2 * next() - 1) * bound),
+    Float32Array.from({ length: classes * length }, () => (2 * source.next() - 1) * bound),
   );
 }
 

@@ -30,11 +30,11 @@ beforeAll(() => {
   original = new Uint8Array(readFileSync(join(directory, 'assets/ch_PP-OCRv4_rec_infer.onnx')));
   model = importOnnx(original);
   const shape = [3, 3, 48, 48];
-  const { next } = random(11);
+  const source = random(11);
   images = tensor(
     'float32',
     shape,
-    Float32Array.from({ length: elementCount(shape) }, () => 2 * next() - 1),
+    Float32Array.from({ length: elementCount(shape) }, () => 2 * source.next() - 1),
   );
 });
 

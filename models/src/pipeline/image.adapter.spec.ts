@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 
+import { GraftError } from '@graft/core/error';
+
 import { decodeImage, type ImageSource } from './image.adapter.js';
 import type { ImagePreprocessing } from './preprocessing.js';
 
@@ -81,15 +83,20 @@ describe('an image', () => {
 });
 
 describe('a hostile image', () => {
-  const refused = async (source: ImageSource, message: RegExp): Promise<void> => {
-    const error = await decodeImage(source, plain).catch((caught: unknown) => caught);
-    expect(error).toMatchObject({ code: 'IMAGE_UNREADABLE', message: expect.stringMatching(message) });
-  };
+  const refusal = (source: ImageSource): Promise<string> =>
+    decodeImage(source, plain).then(
+      () => 'read',
+      (error: unknown) => (error instanceof GraftError ? `${error.code}: ${error.message}` : String(error)),
+    );
 
   it('that does not exist, is empty or is no image is refused by name', async () => {
-    await refused({ file: '/nowhere/x.png' }, /'\/nowhere\/x\.png' cannot be read as an image/);
-    await refused({ name: 'empty.png', bytes: new Uint8Array() }, /'empty\.png'/);
-    await refused({ name: 'text.png', bytes: new TextEncoder().encode('not an image at all') }, /'text\.png'/);
+    expect(await refusal({ file: '/nowhere/x.png' })).toMatch(
+      /^IMAGE_UNREADABLE: .*'\/nowhere\/x\.png' cannot be read as an image/,
+    );
+    expect(await refusal({ name: 'empty.png', bytes: new Uint8Array() })).toMatch(/^IMAGE_UNREADABLE: .*'empty\.png'/);
+    expect(await refusal({ name: 'text.png', bytes: new TextEncoder().encode('not an image at all') })).toMatch(
+      /^IMAGE_UNREADABLE: .*'text\.png'/,
+    );
   });
 
   it('that is cut off is refused at every length', async () => {
@@ -98,23 +105,29 @@ describe('a hostile image', () => {
       .jpeg()
       .toBuffer();
     for (let length = 0; length < jpeg.length - 2; length += 97) {
-      await refused({ name: 'cut.jpg', bytes: jpeg.subarray(0, length) }, /'cut\.jpg'/);
+      expect(await refusal({ name: 'cut.jpg', bytes: jpeg.subarray(0, length) })).toMatch(
+        /^IMAGE_UNREADABLE: .*'cut\.jpg'/,
+      );
     }
   });
 
   it('that is a program, SVG, is refused', async () => {
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="3" height="3"><image href="/etc/passwd"/></svg>';
-    await refused({ name: 'x.svg', bytes: new TextEncoder().encode(svg) }, /format svg is not read/);
+    expect(await refusal({ name: 'x.svg', bytes: new TextEncoder().encode(svg) })).toMatch(
+      /^IMAGE_UNREADABLE: .*format svg is not read/,
+    );
   });
 
   it('that claims more pixels than the limit is refused before it is decoded', async () => {
     const bytes = await sharp({ create: { width: 10_001, height: 10_000, channels: 3, background: '#000' } })
       .png({ compressionLevel: 9 })
       .toBuffer();
-    await refused({ name: 'bomb.png', bytes }, /pixel limit/);
+    expect(await refusal({ name: 'bomb.png', bytes })).toMatch(/^IMAGE_UNREADABLE: .*pixel limit/);
   });
 
   it('whose grey pixels do not fill its size is refused', async () => {
-    await refused({ name: 'row', grey: new Uint8Array(3), width: 2, height: 2 }, /3 grey pixels do not fill 2 x 2/);
+    expect(await refusal({ name: 'row', grey: new Uint8Array(3), width: 2, height: 2 })).toMatch(
+      /^IMAGE_UNREADABLE: .*3 grey pixels do not fill 2 x 2/,
+    );
   });
 });

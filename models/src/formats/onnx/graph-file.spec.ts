@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
+import { GraftError } from '@graft/core/error';
 import { tensor, type DType } from '@graft/core/tensor';
 
 import type { Attribute, Dimension, Graph, Node, Value } from '../../graph/graph.js';
@@ -107,19 +108,22 @@ describe('a graph file', () => {
     const counted = (count: string): { metadataProps: { key: string; value: string }[] } => ({
       metadataProps: [{ key: 'graft.weights', value: count }],
     });
-    const refused = (bytes: Uint8Array, message: RegExp): void => {
-      expect(() => decodeGraph(bytes)).toThrow(
-        expect.objectContaining({ code: 'MODEL_MALFORMED', message: expect.stringMatching(message) }),
-      );
+    const refusal = (bytes: Uint8Array): string => {
+      try {
+        decodeGraph(bytes);
+        return 'read';
+      } catch (error) {
+        return error instanceof GraftError ? `${error.code}: ${error.message}` : String(error);
+      }
     };
     expect(decodeGraph(file(graph, 21, counted('1'))).weights).toHaveLength(1);
-    refused(file(graph), /no entry 'graft.weights'/);
-    refused(file(graph, 20, counted('0')), /opset 20, expected 21/);
-    refused(file(graph, 21, counted('2')), /declares 2 weights and 1 inputs/);
-    refused(file(graph, 21, counted('-1')), /declares -1 weights/);
-    refused(file(graph, 21, counted('many')), /not a graph file/);
+    expect(refusal(file(graph))).toMatch(/MODEL_MALFORMED: .*no entry 'graft.weights'/);
+    expect(refusal(file(graph, 20, counted('0')))).toMatch(/MODEL_MALFORMED: .*opset 20, expected 21/);
+    expect(refusal(file(graph, 21, counted('2')))).toMatch(/MODEL_MALFORMED: .*declares 2 weights and 1 inputs/);
+    expect(refusal(file(graph, 21, counted('-1')))).toMatch(/MODEL_MALFORMED: .*declares -1 weights/);
+    expect(refusal(file(graph, 21, counted('many')))).toMatch(/MODEL_MALFORMED: .*not a graph file/);
     const stored = { ...graph, initializer: [writeTensor('w', tensor('uint8', [1], Uint8Array.of(1)))] };
-    refused(file(stored, 21, counted('0')), /stores 1 tensors/);
-    refused(new Uint8Array(), /not a graph file/);
+    expect(refusal(file(stored, 21, counted('0')))).toMatch(/MODEL_MALFORMED: .*stores 1 tensors/);
+    expect(refusal(new Uint8Array())).toMatch(/MODEL_MALFORMED: .*not a graph file/);
   });
 });

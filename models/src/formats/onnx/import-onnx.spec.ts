@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
@@ -39,9 +39,15 @@ const rich: GraphProto = {
   output: [value('turned', [2, 'N'])],
 };
 
-const refused = (bytes: Uint8Array, code: string, message: RegExp): void => {
-  expect(() => importOnnx(bytes)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
-};
+/** The error of importing a file, as 'CODE: message'. */
+function refusal(bytes: Uint8Array): string {
+  try {
+    importOnnx(bytes);
+    return 'read';
+  } catch (error) {
+    return error instanceof GraftError ? `${error.code}: ${error.message}` : String(error);
+  }
+}
 
 describe('an ONNX file', () => {
   it('becomes a graph and its weights: constants and initializers alike', () => {
@@ -101,25 +107,23 @@ describe('an ONNX file', () => {
 
 describe('an operator that is not known', () => {
   it('is refused by node, operator and versions', () => {
-    refused(
-      file({ ...relu, node: [node('Frobnicate', 'x', 'y')] }, 9),
-      'MODEL_UNSUPPORTED',
-      /'Frobnicate_y' uses operator Frobnicate.*opset 9 to 21/,
+    expect(refusal(file({ ...relu, node: [node('Frobnicate', 'x', 'y')] }, 9))).toMatch(
+      /MODEL_UNSUPPORTED: .*'Frobnicate_y' uses operator Frobnicate.*opset 9 to 21/,
     );
     const foreign = { ...node('Relu', 'x', 'y'), domain: 'com.example' };
-    refused(file({ ...relu, node: [foreign] }), 'MODEL_UNSUPPORTED', /com\.example\.Relu/);
+    expect(refusal(file({ ...relu, node: [foreign] }))).toMatch(/MODEL_UNSUPPORTED: .*com\.example\.Relu/);
   });
 
   it('in its version, or after ours, is refused with both versions', () => {
-    refused(
-      file({ ...relu, node: [node('Gelu', 'x', 'y')] }, 9),
-      'MODEL_UNSUPPORTED',
-      /Gelu of opset 20; the file has opset 9/,
+    expect(refusal(file({ ...relu, node: [node('Gelu', 'x', 'y')] }, 9))).toMatch(
+      /MODEL_UNSUPPORTED: .*Gelu of opset 20; the file has opset 9/,
     );
-    refused(file(relu, 6), 'MODEL_UNSUPPORTED', /opset 6; opsets 7 to 24/);
-    refused(file(relu, 25), 'MODEL_UNSUPPORTED', /opset 25; opsets 7 to 24/);
+    expect(refusal(file(relu, 6))).toMatch(/MODEL_UNSUPPORTED: .*opset 6; opsets 7 to 24/);
+    expect(refusal(file(relu, 25))).toMatch(/MODEL_UNSUPPORTED: .*opset 25; opsets 7 to 24/);
     const precise = node('Cast', 'x', 'y', { to: { i: 1 }, round_mode: { s: new Uint8Array() } });
-    refused(file({ ...relu, node: [precise] }, 24), 'MODEL_UNSUPPORTED', /'round_mode', which came after opset 21/);
+    expect(refusal(file({ ...relu, node: [precise] }, 24))).toMatch(
+      /MODEL_UNSUPPORTED: .*'round_mode', which came after opset 21/,
+    );
   });
 
   it('stands beside those of opsets 22 to 24 that have not changed meaning, which are read', () => {
@@ -142,11 +146,7 @@ describe('a hostile ONNX file', () => {
       fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
         const changed = bytes.slice();
         for (const [at, byte] of changes) changed[at] = byte;
-        try {
-          importOnnx(changed);
-        } catch (error) {
-          if (!(error instanceof GraftError)) throw error;
-        }
+        expect(refusal(changed)).toMatch(/^(MODEL_[A-Z_]+: |read)/);
       }),
       { numRuns: 3000 },
     );
@@ -160,25 +160,25 @@ describe('a hostile ONNX file', () => {
       dataLocation: 1,
       externalData: [{ key: 'location', value: '../../etc/passwd' }],
     };
-    refused(
-      file({ ...relu, initializer: [external] }),
-      'MODEL_UNSUPPORTED',
-      /another file \("\.\.\/\.\.\/etc\/passwd"\); external data are never read/,
+    expect(refusal(file({ ...relu, initializer: [external] }))).toMatch(
+      /MODEL_UNSUPPORTED: .*another file \("\.\.\/\.\.\/etc\/passwd"\); external data are never read/,
     );
     const unmarked = { ...external, dataLocation: 0 };
-    refused(file({ ...relu, initializer: [unmarked] }), 'MODEL_UNSUPPORTED', /external data are never read/);
+    expect(refusal(file({ ...relu, initializer: [unmarked] }))).toMatch(
+      /MODEL_UNSUPPORTED: .*external data are never read/,
+    );
     const hidden = node('Constant', '', 'c', { value: { t: external } });
-    refused(
-      file({ ...relu, node: [hidden, node('Relu', 'x', 'y')] }),
-      'MODEL_UNSUPPORTED',
-      /external data are never read/,
+    expect(refusal(file({ ...relu, node: [hidden, node('Relu', 'x', 'y')] }))).toMatch(
+      /MODEL_UNSUPPORTED: .*external data are never read/,
     );
   });
 
   it('with a cycle is refused by the nodes on it', () => {
     const cyclic = [node('Add', 'x b', 'a'), node('Relu', 'a', 'b'), node('Relu', 'b', 'y')];
-    refused(file({ ...relu, node: cyclic }), 'MODEL_MALFORMED', /cycle: 'Add_a' needs 'Relu_b' needs 'Add_a'/);
-    refused(file({ ...relu, node: [node('Relu', 'y', 'y')] }), 'MODEL_MALFORMED', /cycle/);
+    expect(refusal(file({ ...relu, node: cyclic }))).toMatch(
+      /MODEL_MALFORMED: .*cycle: 'Add_a' needs 'Relu_b' needs 'Add_a'/,
+    );
+    expect(refusal(file({ ...relu, node: [node('Relu', 'y', 'y')] }))).toMatch(/MODEL_MALFORMED: .*cycle/);
   });
 
   it.each<[string, GraphProto, RegExp]>([
@@ -231,24 +231,24 @@ describe('a hostile ONNX file', () => {
     ],
     ['a node without operator', { ...relu, node: [node('', 'x', 'y')] }, /has no operator/],
   ])('with %s is refused', (_, graph, message) => {
-    refused(file(graph), 'MODEL_MALFORMED', message);
+    expect(refusal(file(graph))).toMatch(message);
   });
 
   it('with an attribute of the wrong kind is refused', () => {
-    refused(
-      file({ ...relu, node: [node('Softmax', 'x', 'y', { axis: { f: 1 } })] }, 9),
-      'MODEL_MALFORMED',
-      /'axis' of node 'Softmax_y' is float, not int/,
+    expect(refusal(file({ ...relu, node: [node('Softmax', 'x', 'y', { axis: { f: 1 } })] }, 9))).toMatch(
+      /MODEL_MALFORMED: .*'axis' of node 'Softmax_y' is float, not int/,
     );
   });
 
   it('with element types or parts that are not supported is refused by name', () => {
     const bfloat = { name: 'x', type: { tensorType: { elemType: 16 } } };
-    refused(file({ ...relu, input: [bfloat] }), 'MODEL_UNSUPPORTED', /input 'x' has element type bfloat16/);
-    refused(file({ ...relu, input: [{ name: 'x' }] }), 'MODEL_UNSUPPORTED', /not declared as a tensor/);
-    refused(file({ ...relu, sparseInitializer: [{}] }), 'MODEL_UNSUPPORTED', /sparse/);
-    refused(file(relu, 21, { functions: [{}] }), 'MODEL_UNSUPPORTED', /functions/);
-    refused(file(relu, 21, { opsetImport: [] }), 'MODEL_MALFORMED', /0 versions/);
+    expect(refusal(file({ ...relu, input: [bfloat] }))).toMatch(
+      /MODEL_UNSUPPORTED: .*input 'x' has element type bfloat16/,
+    );
+    expect(refusal(file({ ...relu, input: [{ name: 'x' }] }))).toMatch(/MODEL_UNSUPPORTED: .*not declared as a tensor/);
+    expect(refusal(file({ ...relu, sparseInitializer: [{}] }))).toMatch(/MODEL_UNSUPPORTED: .*sparse/);
+    expect(refusal(file(relu, 21, { functions: [{}] }))).toMatch(/MODEL_UNSUPPORTED: .*functions/);
+    expect(refusal(file(relu, 21, { opsetImport: [] }))).toMatch(/MODEL_MALFORMED: .*0 versions/);
   });
 
   it('with subgraphs nested past the limit is refused', () => {
@@ -264,7 +264,7 @@ describe('a hostile ONNX file', () => {
       ...relu,
       node: [constant('flag', tensor('bool', [], Uint8Array.of(1))), ...(inner.node ?? []), node('Relu', 'r', 'y')],
     };
-    refused(file(graph), 'MODEL_TOO_LARGE', /nested deeper than the limit of 8/);
+    expect(refusal(file(graph))).toMatch(/MODEL_TOO_LARGE: .*nested deeper than the limit of 8/);
   });
 
   it('of messages nested a thousand deep is refused, not recursed into', () => {
@@ -273,12 +273,14 @@ describe('a hostile ONNX file', () => {
       // Graph.node(1) { attribute(5) { g(6) { ... } } }
       for (const tag of [0x32, 0x2a, 0x0a]) bytes = [tag, ...varint(bytes.length), ...bytes];
     }
-    refused(Uint8Array.from([0x3a, ...varint(bytes.length), ...bytes]), 'MODEL_MALFORMED', /nested too deeply/);
+    expect(refusal(Uint8Array.from([0x3a, ...varint(bytes.length), ...bytes]))).toMatch(
+      /MODEL_MALFORMED: .*nested too deeply/,
+    );
   });
 
   it('of more nodes than the limit is refused', () => {
     const many = Array.from({ length: limits.graphNodes + 1 }, () => ({}));
-    refused(file({ ...relu, node: many }), 'MODEL_TOO_LARGE', /more nodes than the limit of 200000/);
+    expect(refusal(file({ ...relu, node: many }))).toMatch(/MODEL_TOO_LARGE: .*more nodes than the limit of 200000/);
   });
 
   it('whose fields would fill the memory is refused before it is decoded', () => {
@@ -289,11 +291,13 @@ describe('a hostile ONNX file', () => {
     const bytes = new Uint8Array(header.length + nodes.length);
     bytes.set(header);
     bytes.set(nodes, header.length);
-    refused(bytes, 'MODEL_TOO_LARGE', /would take over \d+ bytes of memory, the limit is 2147483648/);
+    expect(refusal(bytes)).toMatch(/MODEL_TOO_LARGE: .*would take over \d+ bytes of memory, the limit is 2147483648/);
   });
 
   it('past the size limit is refused unread', () => {
-    refused(new Uint8Array(limits.onnxBytes + 1), 'MODEL_TOO_LARGE', /2147483648 bytes, the limit is 2147483647/);
+    expect(refusal(new Uint8Array(limits.onnxBytes + 1))).toMatch(
+      /MODEL_TOO_LARGE: .*2147483648 bytes, the limit is 2147483647/,
+    );
   });
 });
 

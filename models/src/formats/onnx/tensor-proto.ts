@@ -90,8 +90,8 @@ function readTyped(proto: TensorProto, dtype: DType, expectation: Expectation): 
     case 'uint16':
     case 'float16':
       return tensor(dtype, shape, Uint16Array.from(checked(proto.int32Data)));
-    case 'uint8':
-    case 'bool':
+    // uint8 and bool.
+    default:
       return tensor(dtype, shape, Uint8Array.from(checked(proto.int32Data)));
   }
 }

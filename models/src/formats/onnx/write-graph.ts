@@ -72,7 +72,7 @@ function writeAttribute(attribute: Attribute): AttributeProto {
       return { type: 6, floats: attribute.value };
     case 'ints':
       return { type: 7, ints: attribute.value };
-    case 'strings':
+    default:
       return { type: 8, strings: attribute.value.map((value) => encoder.encode(value)) };
   }
 }

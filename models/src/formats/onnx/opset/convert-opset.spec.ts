@@ -196,8 +196,12 @@ function fileOf({ opset, nodes, shape, dtype = 'float32', outputs = ['y'] }: Cas
 }
 
 function input({ shape }: Case): Tensor {
-  const { normal } = random(7);
-  return tensor('float32', shape, Float32Array.from({ length: elementCount(shape) }, normal));
+  const source = random(7);
+  return tensor(
+    'float32',
+    shape,
+    Float32Array.from({ length: elementCount(shape) }, () => source.normal()),
+  );
 }
 
 const bits = (outputs: ReadonlyMap<string, Tensor> | undefined): unknown =>

@@ -9,11 +9,13 @@ import { dtypeOf } from '../data-types.js';
 import { attribute } from './attributes.js';
 
 /** Operators whose first output has another type than their first input, or none to go by. */
-const otherwise: ReadonlySet<string> = new Set([
-  ...['ArgMax', 'ArgMin', 'CastLike', 'ConstantOfShape', 'ConvInteger', 'DequantizeLinear', 'DynamicQuantizeLinear'],
-  ...['Equal', 'Greater', 'GreaterOrEqual', 'If', 'IsInf', 'IsNaN', 'Less', 'LessOrEqual', 'Loop', 'MatMulInteger'],
-  ...['NonZero', 'OneHot', 'QLinearConv', 'QLinearMatMul', 'QuantizeLinear', 'Scan', 'Shape', 'Size'],
-]);
+const otherwise: ReadonlySet<string> = new Set(
+  [
+    'ArgMax ArgMin CastLike ConstantOfShape ConvInteger DequantizeLinear DynamicQuantizeLinear Equal Greater',
+    'GreaterOrEqual If IsInf IsNaN Less LessOrEqual Loop MatMulInteger NonZero OneHot QLinearConv QLinearMatMul',
+    'QuantizeLinear Scan Shape Size',
+  ].flatMap((ops) => ops.split(' ')),
+);
 
 export interface TypeSource {
   readonly inputs: readonly Value[];

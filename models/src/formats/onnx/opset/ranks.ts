@@ -97,7 +97,11 @@ export function ranks(source: RankSource): RankOf {
     const node = source.producer.get(name);
     const rule = node && node.domain === '' && node.outputs[0] === name ? rules.get(node.op) : undefined;
     if (!node || !rule || depth === 0) return undefined;
-    const rank = rule(node, (input) => find(input, depth - 1), source.constant);
+    const rank = rule(
+      node,
+      (input) => find(input, depth - 1),
+      (input) => source.constant(input),
+    );
     known.set(name, rank);
     return rank;
   };
