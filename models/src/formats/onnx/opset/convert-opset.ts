@@ -6,6 +6,7 @@ import type { Tensor } from '@graft/core/tensor';
 import { GraftError } from '@graft/core/error';
 
 import { internalOpset, type Attribute, type Graph, type Node, type Value } from '../../../graph/graph.js';
+import { namesRead } from '../../../graph/captures.js';
 import { activation } from './activation.js';
 import { arithmetic } from './arithmetic.js';
 import { controlFlow } from './control-flow.js';
@@ -40,13 +41,15 @@ export function convertOpset(graph: Body, weights: Map<string, Tensor>, opset: n
     );
   }
   const used = new Set<string>([...weights.keys(), ...namesOf(graph)]);
-  return convertBody(graph, { weights, opset, used, outer: [], producer: new Map() });
+  return convertBody(graph, { weights, opset, used, read: new Set(), outer: [], producer: new Map() });
 }
 
 interface Scope {
   readonly weights: Map<string, Tensor>;
   readonly opset: number;
   readonly used: Set<string>;
+  /** Names that are read somewhere in this graph or in those around it. */
+  readonly read: ReadonlySet<string>;
   /** Inputs of the graphs around this one. */
   readonly outer: readonly Value[];
   readonly producer: ReadonlyMap<string, Node>;
@@ -56,7 +59,8 @@ function convertBody(graph: Body, scope: Scope): Body {
   const inputs = [...scope.outer, ...graph.inputs];
   const producer = new Map(scope.producer);
   for (const node of graph.nodes) for (const output of node.outputs) producer.set(output, node);
-  const inner = { ...scope, outer: inputs, producer };
+  const read = new Set([...scope.read, ...graph.nodes.flatMap(namesRead), ...graph.outputs.map(({ name }) => name)]);
+  const inner = { ...scope, outer: inputs, producer, read };
   const context = contextOf(inner);
   const nodes = graph.nodes.flatMap((node) => convertNode(withSubgraphs(node, inner), scope.opset, context));
   return { ...graph, nodes };
@@ -71,7 +75,7 @@ function withSubgraphs(node: Node, scope: Scope): Node {
   return { ...node, attributes: Object.fromEntries(attributes) };
 }
 
-function contextOf({ weights, used, outer, producer }: Scope): ConversionContext {
+function contextOf({ weights, used, read, outer, producer }: Scope): ConversionContext {
   const constant = (name: string): Tensor | undefined => weights.get(name);
   const fresh = (hint: string): string => {
     let name = hint;
@@ -85,7 +89,14 @@ function contextOf({ weights, used, outer, producer }: Scope): ConversionContext
     return name;
   };
   const source = { inputs: outer, producer, constant };
-  return { constant, fresh, addConstant, rank: ranks(source), elementType: elementTypes(source) };
+  return {
+    constant,
+    fresh,
+    addConstant,
+    isRead: (name) => read.has(name),
+    rank: ranks(source),
+    elementType: elementTypes(source),
+  };
 }
 
 function convertNode(node: Node, opset: number, context: ConversionContext): Node[] {

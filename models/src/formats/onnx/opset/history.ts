@@ -11,6 +11,8 @@ export interface ConversionContext {
   rank(name: string): number | undefined;
   /** The element type of a value, followed back to where it is declared; undefined where that leads nowhere. */
   elementType(name: string): DType | undefined;
+  /** Whether a node or an output reads the name. */
+  isRead(name: string): boolean;
   /** Adds a constant and returns its name, unique and beginning with `hint`. */
   addConstant(hint: string, value: Tensor): string;
   /** A name that nothing uses. */

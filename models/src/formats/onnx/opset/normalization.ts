@@ -31,9 +31,12 @@ function inferenceOnly(node: Node): Node[] {
 }
 
 /** Until 10 the mask had the type of the data. */
-function withoutMask(node: Node): Node[] {
-  if ((node.outputs[1] ?? '') !== '') throw cannotConvert(node, 'it gives its mask, whose type changed in opset 10');
-  return [node];
+function withoutMask(node: Node, context: ConversionContext): Node[] {
+  const [output = '', mask = ''] = node.outputs;
+  if (mask !== '' && context.isRead(mask)) {
+    throw cannotConvert(node, 'its mask is read, and the type of the mask changed in opset 10');
+  }
+  return [{ ...node, outputs: [output] }];
 }
 
 function ratioAsInput(node: Node, context: ConversionContext): Node[] {
