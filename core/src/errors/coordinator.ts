@@ -263,4 +263,13 @@ export const coordinatorErrors = {
     title: 'A key file of the coordinator is damaged',
     fix: 'Restore the keys folder of the data directory from a backup; agents trust these keys and no others.',
   },
+  REQUEST_IN_PROGRESS: {
+    number: 'GRAFT-1045',
+    grpc: 'ABORTED',
+    http: 409,
+    retryable: true,
+    exit: 1,
+    title: 'The same request is being worked on',
+    fix: 'Wait for a moment and ask again with the same Idempotency-Key.',
+  },
 } as const satisfies Record<string, ErrorRow>;
