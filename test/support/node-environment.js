@@ -4,7 +4,22 @@
  */
 import { TestEnvironment } from 'jest-environment-node';
 
-const shared = { Float32Array, Float64Array, Int8Array, Uint8Array, Int16Array, Uint16Array, Int32Array, Uint32Array, BigInt64Array, BigUint64Array, Uint8ClampedArray, ArrayBuffer, SharedArrayBuffer, DataView };
+const shared = {
+  Float32Array,
+  Float64Array,
+  Int8Array,
+  Uint8Array,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  BigInt64Array,
+  BigUint64Array,
+  Uint8ClampedArray,
+  ArrayBuffer,
+  SharedArrayBuffer,
+  DataView,
+};
 
 export default class NodeEnvironment extends TestEnvironment {
   async setup() {

@@ -30,13 +30,19 @@ describe('onnxRuntime', () => {
 
   it('names the graph that it does not load', async () => {
     const unknown = model('NoSuchOperator', tensor('float32', [2], new Float32Array(2)));
-    await expect(onnxRuntime.load(unknown, options)).rejects.toMatchObject({ code: 'RUNTIME_REFUSED', message: expect.stringContaining('NoSuchOperator') });
+    await expect(onnxRuntime.load(unknown, options)).rejects.toMatchObject({
+      code: 'RUNTIME_REFUSED',
+      message: expect.stringContaining('NoSuchOperator'),
+    });
   });
 
   it('names the graph that does not run', async () => {
     const session = await onnxRuntime.load(model('Add', tensor('float32', [2], new Float32Array(2))), options);
     const wrong = { x: tensor('float32', [1, 3], new Float32Array(3)) };
-    await expect(session.run(wrong)).rejects.toMatchObject({ code: 'RUNTIME_FAILED', message: expect.stringContaining("'small'") });
+    await expect(session.run(wrong)).rejects.toMatchObject({
+      code: 'RUNTIME_FAILED',
+      message: expect.stringContaining("'small'"),
+    });
     await session.dispose();
   });
 });

@@ -51,12 +51,17 @@ function toOrt({ dtype, data, shape }: Tensor): ort.Tensor {
 }
 
 function fromOrt(name: string, value: ort.Tensor): Tensor {
-  if (!isDType(value.type)) throw new GraftError('MODEL_UNSUPPORTED', `output '${name}' has element type ${value.type}, which is not supported`);
+  if (!isDType(value.type))
+    throw new GraftError(
+      'MODEL_UNSUPPORTED',
+      `output '${name}' has element type ${value.type}, which is not supported`,
+    );
   return tensor(value.type, value.dims, value.data as never);
 }
 
 /** The runtime's sentence without its file and line numbers. */
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 500);
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 500);
 
 function openSession(session: ort.InferenceSession, name: string): Session {
   return {
@@ -68,7 +73,9 @@ function openSession(session: ort.InferenceSession, name: string): Session {
       } catch (cause) {
         throw new GraftError('RUNTIME_FAILED', `graph '${name}' did not run: ${reasonOf(cause)}`, { cause });
       }
-      return Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, fromOrt(key, value as ort.Tensor)]));
+      return Object.fromEntries(
+        Object.entries(outputs).map(([key, value]) => [key, fromOrt(key, value as ort.Tensor)]),
+      );
     },
     dispose: () => session.release(),
   };
@@ -83,7 +90,11 @@ export const onnxRuntime: Runtime = {
     try {
       session = await ort.InferenceSession.create(bytes, sessionOptions(options));
     } catch (cause) {
-      throw new GraftError('RUNTIME_REFUSED', `ONNX Runtime does not load graph '${model.graph.name}': ${reasonOf(cause)}`, { cause });
+      throw new GraftError(
+        'RUNTIME_REFUSED',
+        `ONNX Runtime does not load graph '${model.graph.name}': ${reasonOf(cause)}`,
+        { cause },
+      );
     }
     return openSession(session, model.graph.name);
   },
