@@ -1,5 +1,5 @@
 /** Images as a model wants them: sharp (libvips) decodes, our own code resizes, so that every machine gets the same numbers. */
-import sharp, { type Sharp } from 'sharp';
+import sharp from 'sharp';
 
 import { GraftError } from '@graft/core/error';
 import { tensor, type Tensor } from '@graft/core/tensor';
@@ -7,17 +7,24 @@ import { tensor, type Tensor } from '@graft/core/tensor';
 import { exampleShape, type ImagePreprocessing } from './preprocessing.js';
 import { resizeBilinear, type Raster } from './resize-bilinear.js';
 
-/** An image in a file, in memory, or as grey pixels in rows from the top; `name` stands in errors. */
-export type ImageSource =
-  | { readonly file: string }
-  | { readonly name: string; readonly bytes: Uint8Array }
-  | { readonly name: string; readonly grey: Uint8Array; readonly width: number; readonly height: number };
+/** An encoded image, in a file or in memory; `name` stands in errors. */
+type ImageFile = { readonly file: string } | { readonly name: string; readonly bytes: Uint8Array };
+
+/** Grey pixels in rows from the top. */
+interface GreyImage {
+  readonly name: string;
+  readonly grey: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type ImageSource = ImageFile | GreyImage;
 
 /** 100 megapixels: larger than any camera's picture, small enough that a bomb of zeros does not fill the memory. */
 const limitInputPixels = 100_000_000;
 
 /** Raster formats; SVG and PDF are programs and stay out. */
-const formats: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif', 'raw']);
+const formats: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif']);
 
 /**
  * One example, float32 [channels, height, width], each value (inverted pixel, 0 to 255) * scale + offset.
@@ -25,18 +32,8 @@ const formats: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp', 'gif', 'tif
  * Throws IMAGE_UNREADABLE, naming the file, for anything that is not a whole image.
  */
 export async function decodeImage(source: ImageSource, preprocessing: ImagePreprocessing): Promise<Tensor<'float32'>> {
-  const { channels } = preprocessing;
   try {
-    const image = open(source);
-    const { format } = await image.metadata();
-    if (!formats.has(format)) throw new Error(`format ${format} is not read`);
-    const { data, info } = await image
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    return planes({ pixels: data, width: info.width, height: info.height, channels: info.channels }, preprocessing);
+    return planes('grey' in source ? greyRaster(source) : await decodeFile(source, preprocessing), preprocessing);
   } catch (cause) {
     const name = 'file' in source ? source.file : source.name;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -44,15 +41,24 @@ export async function decodeImage(source: ImageSource, preprocessing: ImagePrepr
   }
 }
 
-function open(source: ImageSource): Sharp {
-  const options = { limitInputPixels, failOn: 'truncated' } as const;
-  if ('file' in source) return sharp(source.file, options);
-  if ('bytes' in source) return sharp(source.bytes, options);
-  const { grey, width, height } = source;
-  if (grey.length !== width * height) {
+function greyRaster({ grey, width, height }: GreyImage): Raster {
+  if (width < 1 || height < 1 || grey.length !== width * height) {
     throw new Error(`${grey.length} grey pixels do not fill ${width} x ${height}`);
   }
-  return sharp(grey, { ...options, raw: { width, height, channels: 1 } });
+  return { pixels: grey, width, height, channels: 1 };
+}
+
+async function decodeFile(source: ImageFile, { channels }: ImagePreprocessing): Promise<Raster> {
+  const image = sharp('file' in source ? source.file : source.bytes, { limitInputPixels, failOn: 'truncated' });
+  const { format } = await image.metadata();
+  if (!formats.has(format)) throw new Error(`format ${format} is not read`);
+  const { data, info } = await image
+    .autoOrient()
+    .flatten({ background: '#ffffff' })
+    .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  return { pixels: data, width: info.width, height: info.height, channels: info.channels };
 }
 
 /** Resized planes, scaled; a single plane is repeated where the model wants three. */
