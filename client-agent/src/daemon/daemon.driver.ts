@@ -33,11 +33,16 @@ type Work = Extract<wire.Instruction, { kind: 'train' | 'evaluate' | 'install' }
 /** How long a transfer in hand may hold up the end of the agent. */
 const stopGraceMs = 30_000;
 
+/** Answered instructions that are remembered: more than can be on their way at once. */
+const rememberedIds = 256;
+
 export class Daemon {
   private queue: InstructionQueue<Work> = emptyQueue;
   private readonly aborts = new Map<string, AbortController>();
   /** Ids whose results lie in the outbox. */
   private readonly finished = new Set<string>();
+  /** Ids that the coordinator has answered; one may still come on a stream that was opened before the answer. */
+  private readonly settled = new Set<string>();
   private delivering: Promise<void> | undefined;
   private deliverAgain = false;
   private stopping = false;
@@ -48,7 +53,7 @@ export class Daemon {
 
   /** Takes up what a former process left. Call before the connection is opened. */
   async recover(): Promise<void> {
-    for (const { instructionId } of await this.context.outbox.list()) this.finished.add(instructionId);
+    for (const { instructionId } of await this.context.outbox.recover()) this.finished.add(instructionId);
   }
 
   onConnected(): void {
@@ -88,6 +93,7 @@ export class Daemon {
   }
 
   private take(job: Job<Work>): void {
+    if (this.settled.has(job.id)) return;
     const { queue, decision, abort } = offer(this.queue, job, this.finished);
     this.queue = queue;
     for (const { id } of abort) this.aborts.get(id)?.abort();
@@ -135,6 +141,7 @@ export class Daemon {
     } finally {
       this.aborts.delete(job.id);
       this.queue = finish(this.queue, job.id);
+      this.context.emit({ event: 'done', kind: job.kind, run: job.runId, round: job.round });
       this.pump();
     }
   }
@@ -152,7 +159,7 @@ export class Daemon {
     try {
       return await attemptTwice(() => perform(this.context, job.body, { signal, onProgress }), signal);
     } catch (error) {
-      if (signal.aborted || (error instanceof GraftError && error.code === 'CANCELLED')) return undefined;
+      if (signal.aborted || isCancelled(error)) return undefined;
       const code = error instanceof GraftError ? error.code : 'INTERNAL';
       const message = messageOf(error);
       emit({ event: 'failed', run, round, code, message });
@@ -179,12 +186,12 @@ export class Daemon {
 
   /** Delivers the outbox, oldest first, until it is empty; waits for a connection where there is none. */
   private async deliverAll(): Promise<void> {
-    const { outbox, connection } = this.context;
+    const { outbox } = this.context;
     const { signal } = this.over;
     while (this.deliverAgain && !signal.aborted) {
       this.deliverAgain = false;
-      for (const { instructionId } of await outbox.list(this.inHandIds())) {
-        if (signal.aborted || (this.stopping && connection.now() === undefined)) return;
+      for (const { instructionId } of await outbox.list()) {
+        if (signal.aborted || this.stopping) return;
         await this.deliverOne(instructionId, signal);
       }
     }
@@ -197,14 +204,17 @@ export class Daemon {
     const { runId: run, round } = record;
     const onProgress = (progress: Progress): void => emit({ event: 'progress', run, round, ...progress });
     try {
-      const verdict = await connection.retry(signal, (client) =>
-        deliver(this.context, client, record, { signal, onProgress }),
+      const verdict = await connection.retry(
+        signal,
+        (client) => deliver(this.context, client, record, { signal, onProgress }),
+        () => this.stopping,
       );
       await this.settle(record);
+      if (verdict.reason !== 'incomplete') this.remember(record.instructionId);
       const event = outcomeOf(record, verdict);
       if (event !== undefined) emit(event);
     } catch (error) {
-      if (signal.aborted || isRefusedIdentity(error)) return;
+      if (signal.aborted || isCancelled(error) || isRefusedIdentity(error)) return;
       emit({
         event: 'failed',
         run,
@@ -221,8 +231,10 @@ export class Daemon {
     this.finished.delete(instructionId);
   }
 
-  private inHandIds(): ReadonlySet<string> {
-    return new Set(this.queue.inHand.map(({ id }) => id));
+  private remember(id: string): void {
+    this.settled.add(id);
+    const [oldest] = this.settled;
+    if (this.settled.size > rememberedIds && oldest !== undefined) this.settled.delete(oldest);
   }
 }
 
@@ -259,6 +271,10 @@ async function attemptTwice<Result>(work: () => Promise<Result>, signal: AbortSi
     if (!(error instanceof GraftError && error.code === 'TRAINER_FAILED')) throw error;
     return work();
   }
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof GraftError && error.code === 'CANCELLED';
 }
 
 /** The connection itself will fail with this, and end the agent; the report stays. */

@@ -34,6 +34,8 @@ describe('the outbox', () => {
     await outbox.folder('cut');
     await writeFile(outbox.sealedFile('cut'), 'half');
     expect(await outbox.list()).toEqual([]);
+    expect(await readdir(folder)).toEqual(['cut']);
+    expect(await openOutbox(folder).recover()).toEqual([]);
     expect(await readdir(folder)).toEqual([]);
   });
 

@@ -4,11 +4,11 @@
  * after kill -9 a finished update is reported again, never trained again.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { readIfPresent, syncFolder, writeFileAtomically } from '../config/files.adapter.js';
+import { isMissing, readIfPresent, syncFolder, writeFileAtomically } from '../config/files.adapter.js';
 
 const base = { instructionId: z.string(), runId: z.string(), round: z.number(), atMs: z.number() };
 
@@ -21,7 +21,7 @@ const measuresSchema = z.object({
 });
 
 /** graft.v1.ReportEvaluationRequest without what the record has already. */
-const evaluationSchema = z.object({ fp32: measuresSchema, int8: measuresSchema.optional(), klSum: z.number() });
+const evaluationSchema = z.object({ fp32: measuresSchema, int8: measuresSchema.exactOptional(), klSum: z.number() });
 
 export const outboxRecordSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -52,17 +52,25 @@ export interface Outbox {
   sealedFile(instructionId: string): string;
   put(record: OutboxRecord): Promise<void>;
   get(instructionId: string): Promise<OutboxRecord | undefined>;
-  /** Finished reports, oldest first. Folders without a record (work that was cut off) are removed, but those `inHand`. */
-  list(inHand?: ReadonlySet<string>): Promise<readonly OutboxRecord[]>;
+  /** Finished reports, oldest first. */
+  list(): Promise<readonly OutboxRecord[]>;
+  /** The same, once at start: folders without a record, of work that was cut off, are removed. */
+  recover(): Promise<readonly OutboxRecord[]>;
   remove(instructionId: string): Promise<void>;
+}
+
+/** The finished reports of a directory, without touching it: a daemon may be at work there. */
+export async function readOutbox(directory: string): Promise<readonly OutboxRecord[]> {
+  const records: OutboxRecord[] = [];
+  for (const entry of await readdir(directory).catch(noFolder)) {
+    const record = await readRecord(join(directory, entry));
+    if (record !== undefined) records.push(record);
+  }
+  return records.sort((a, b) => a.atMs - b.atMs);
 }
 
 export function openOutbox(directory: string): Outbox {
   const folderOf = (id: string): string => join(directory, encodeURIComponent(id).replaceAll('.', '%2E'));
-  const read = async (folder: string): Promise<OutboxRecord | undefined> => {
-    const text = await readIfPresent(join(folder, 'record.json'));
-    return text === undefined ? undefined : outboxRecordSchema.safeParse(JSON.parse(text)).data;
-  };
   return {
     folder: async (id) => {
       await mkdir(folderOf(id), { recursive: true });
@@ -73,18 +81,26 @@ export function openOutbox(directory: string): Outbox {
       await writeFileAtomically(join(folderOf(record.instructionId), 'record.json'), JSON.stringify(record), 0o640);
       await syncFolder(directory);
     },
-    get: (id) => read(folderOf(id)),
-    list: async (inHand = new Set()) => {
+    get: (id) => readRecord(folderOf(id)),
+    list: () => readOutbox(directory),
+    recover: async () => {
       await mkdir(directory, { recursive: true });
-      const spared = new Set([...inHand].map((id) => basename(folderOf(id))));
-      const records: OutboxRecord[] = [];
       for (const entry of await readdir(directory)) {
-        const record = await read(join(directory, entry));
-        if (record !== undefined) records.push(record);
-        else if (!spared.has(entry)) await rm(join(directory, entry), { recursive: true, force: true });
+        const record = await readRecord(join(directory, entry));
+        if (record === undefined) await rm(join(directory, entry), { recursive: true, force: true });
       }
-      return records.sort((a, b) => a.atMs - b.atMs);
+      return readOutbox(directory);
     },
     remove: (id) => rm(folderOf(id), { recursive: true, force: true }),
   };
+}
+
+async function readRecord(folder: string): Promise<OutboxRecord | undefined> {
+  const text = await readIfPresent(join(folder, 'record.json'));
+  return text === undefined ? undefined : outboxRecordSchema.safeParse(JSON.parse(text)).data;
+}
+
+function noFolder(error: unknown): string[] {
+  if (isMissing(error)) return [];
+  throw error;
 }

@@ -9,7 +9,7 @@ import { limits } from '@graft/core/limits';
 import { parse } from 'csv-parse';
 
 import type { DataConfig } from '../config/data-config.js';
-import { dataLimits, type Example, type SkipList } from './dataset.js';
+import { dataLimits, SkipList, type Example } from './dataset.js';
 import type { HashIndex } from './hash-index.adapter.js';
 import { hashAll } from './image-folder.adapter.js';
 
@@ -18,9 +18,7 @@ type CsvConfig = Extract<DataConfig, { format: 'csv' }>;
 /** @throws DATA_NOT_FOUND where the file cannot be read, DATA_CONFIG_INVALID where a column is missing */
 export async function readCsv(config: CsvConfig, skipped: SkipList, index: HashIndex): Promise<Example[]> {
   const { path, label, image, columns } = config;
-  await access(path).catch((cause: unknown) => {
-    throw new GraftError('DATA_NOT_FOUND', `${path} cannot be read`, { cause });
-  });
+  await requireFile(path);
   if (image !== undefined) {
     const files: { label: string; path: string }[] = [];
     await eachRow(path, [label, image], skipped, ({ cells: [text = '', file = ''], name }) => {
@@ -42,13 +40,36 @@ export async function readCsv(config: CsvConfig, skipped: SkipList, index: HashI
   return examples;
 }
 
-interface Row {
+export interface Row {
   /** Trimmed cells of the columns that were asked for, in that order. */
   readonly cells: readonly string[];
   readonly name: string;
 }
 
-async function eachRow(path: string, columns: readonly string[], skipped: SkipList, visit: (row: Row) => void) {
+/**
+ * All rows of a file, for predictions: cells of the named columns, or of every column.
+ * Throws DATA_NOT_FOUND, DATA_CONFIG_INVALID.
+ */
+export async function readRows(path: string, columns: readonly string[] | undefined): Promise<Row[]> {
+  await requireFile(path);
+  const rows: Row[] = [];
+  await eachRow(path, columns, new SkipList(), (row) => rows.push(row));
+  return rows;
+}
+
+async function requireFile(path: string): Promise<void> {
+  await access(path).catch((cause: unknown) => {
+    throw new GraftError('DATA_NOT_FOUND', `${path} cannot be read`, { cause });
+  });
+}
+
+/** @param columns titles; without them, all columns in their order */
+async function eachRow(
+  path: string,
+  columns: readonly string[] | undefined,
+  skipped: SkipList,
+  visit: (row: Row) => void,
+) {
   const rows = createReadStream(path).pipe(
     parse({
       bom: true,
@@ -63,7 +84,7 @@ async function eachRow(path: string, columns: readonly string[], skipped: SkipLi
   let count = 0;
   for await (const cells of rows as AsyncIterable<readonly string[]>) {
     if (positions === undefined) {
-      positions = columnPositions(path, cells, columns);
+      positions = columns === undefined ? [...cells.keys()] : columnPositions(path, cells, columns);
       continue;
     }
     count += 1;

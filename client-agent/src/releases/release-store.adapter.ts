@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { GraftError } from '@graft/core/error';
 
@@ -80,15 +80,28 @@ export async function installRelease(directory: string, incoming: IncomingReleas
   for (const step of installSteps(directory, incoming)) await step.run();
 }
 
-/** The release in use, or undefined where none is installed. */
+/** The release in use, or undefined where none is installed. Throws RELEASE_INVALID where its files are gone. */
 export async function currentRelease(directory: string): Promise<InstalledRelease | undefined> {
   const id = (await readIfPresent(join(directory, 'current')))?.trim();
   if (id === undefined || id === '') return undefined;
-  const folder = join(directory, id);
+  const release = await installedRelease(directory, id);
+  if (release === undefined)
+    throw new GraftError('RELEASE_INVALID', `the installed release ${id} has lost its manifest`);
+  return release;
+}
+
+/** An installed release by its id, or undefined where there is none. */
+export async function installedRelease(directory: string, id: string): Promise<InstalledRelease | undefined> {
+  const folder = join(directory, basename(id));
   const text = await readIfPresent(join(folder, 'release.json'));
-  if (text === undefined) throw new GraftError('RELEASE_INVALID', `the installed release ${id} has lost its manifest`);
+  if (text === undefined) return undefined;
   const manifest = parseReleaseManifest(new TextEncoder().encode(text));
-  return { manifest, folder, installedAtMs: (await stat(join(directory, 'current'))).mtimeMs };
+  return { manifest, folder, installedAtMs: (await stat(folder)).mtimeMs };
+}
+
+/** Throws RELEASE_INVALID where a file of an installed release is missing or changed. */
+export async function verifyInstalled({ manifest, folder }: InstalledRelease): Promise<void> {
+  for (const { hash } of blobsOf(manifest.pipeline)) await verifyBlob(join(folder, hash), hash);
 }
 
 /** Deletes all but the current release and the `keep` newest others, and what crashes left. */
@@ -114,8 +127,16 @@ async function place(source: string, target: string, hash: string): Promise<void
     if (isMissing(error)) throw new GraftError('RELEASE_INVALID', `blob ${hash} of the release is not here`);
     await copyFile(source, target);
   }
+  await verifyBlob(target, hash);
+}
+
+async function verifyBlob(file: string, hash: string): Promise<void> {
   const digest = createHash('sha256');
-  for await (const piece of createReadStream(target)) digest.update(piece as Uint8Array);
+  try {
+    for await (const piece of createReadStream(file)) digest.update(piece as Uint8Array);
+  } catch (cause) {
+    throw new GraftError('RELEASE_INVALID', `${file} cannot be read`, { cause });
+  }
   const found = digest.digest('hex');
   if (found !== hash) throw new GraftError('RELEASE_INVALID', `blob ${hash} of the release has sha256 ${found}`);
 }

@@ -96,6 +96,13 @@ export type Prediction =
     }
   | { readonly input: string; readonly ok: false; readonly code: string; readonly message: string };
 
+export interface RuntimeReport {
+  readonly name: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly startMs: number;
+}
+
 /** Every call of the trainer. */
 export interface TrainerCalls {
   summary: { readonly input: TrainerPlaces; readonly output: DataSummary };
@@ -106,6 +113,8 @@ export interface TrainerCalls {
   probe: { readonly input: ProbeInput; readonly output: SealedUpdate };
   evaluate: { readonly input: EvaluateInput; readonly output: EvaluateOutput };
   predict: { readonly input: PredictInput; readonly output: readonly Prediction[] };
+  /** Whether the runtime loads and computes here; for `graft-agent check`. */
+  runtime: { readonly input: null; readonly output: RuntimeReport };
 }
 
 export type CallName = keyof TrainerCalls;

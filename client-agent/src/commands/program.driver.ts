@@ -1,0 +1,116 @@
+/** The command line of graft-agent: commands, options, help texts and exit codes. */
+import { GraftError } from '@graft/core/error';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+
+import { agentVersion } from '../version.js';
+import { check } from './check.driver.js';
+import { action, printError, terminal } from './context.driver.js';
+import { enroll } from './enroll.driver.js';
+import { outbox } from './outbox.driver.js';
+import { predict } from './predict.driver.js';
+import { start } from './start.driver.js';
+import { status } from './status.driver.js';
+
+const exitCodes = `
+Exit codes: 0 done, 1 what was asked for failed, 2 cannot connect or not allowed, 3 time-out,
+            4 bad arguments, configuration or preflight, 5 a bug of ours, 130 interrupted.`;
+
+/** Runs one command line. The exit code is left in process.exitCode. */
+export async function runCommandLine(args: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    process.exitCode = endOf(error, args.includes('--json'));
+  }
+}
+
+export function createProgram(): Command {
+  const program = new Command('graft-agent')
+    .description('The agent of a federation: trains on the data of this site, and sends nothing but sealed updates.')
+    .version(agentVersion)
+    .option('--dir <path>', 'directory of the agent (GRAFT_AGENT_DIR, default ~/.graft-agent)')
+    .option('--json', 'print one JSON envelope on stdout')
+    .addHelpText(
+      'after',
+      `
+Joining takes three commands:
+  graft-agent enroll --server hub.example:9091 --token TOKEN --fingerprint sha256:... --data data.yaml
+  graft-agent check
+  graft-agent start
+${exitCodes}`,
+    );
+  program
+    .command('enroll')
+    .description('make the keys of this site and have the coordinator certify them; the keys never leave')
+    .requiredOption('--server <host:port>', 'enrolment address, from the operator')
+    .requiredOption('--token <token>', 'one-time token, from the operator')
+    .requiredOption('--fingerprint <sha256:hex>', "fingerprint of the coordinator's CA, from the operator")
+    .option('--data <path>', 'data.yaml, or a folder with one subfolder of images a class')
+    .option('--replace', 'enrol anew in a directory that is enrolled already: new keys, new certificate')
+    .option('--timeout <seconds>', 'give up after this long', seconds, 30)
+    .addHelpText(
+      'after',
+      `
+Example:
+  graft-agent enroll --server hub.example:9091 --token gt_4f... --fingerprint sha256:559c... --data images/`,
+    )
+    .action(action(enroll));
+  program
+    .command('check')
+    .description('tell what would go wrong before it does; nothing is sent but the handshake')
+    .option('--timeout <seconds>', 'wait this long for the server', seconds, 10)
+    .addHelpText('after', '\nExample:\n  graft-agent check --dir /srv/graft-agent\n')
+    .action(action(check));
+  program
+    .command('start')
+    .description('run the agent in the foreground; Ctrl-C or SIGTERM ends it after the transfer in hand')
+    .option('--timeout <seconds>', 'give up when there is no connection for this long (default: never)', seconds)
+    .addHelpText('after', '\nExamples:\n  graft-agent start\n  graft-agent start --json > events.jsonl\n')
+    .action(action(start));
+  program
+    .command('status')
+    .description('show what the agent is doing, its last rounds and its release')
+    .addHelpText('after', '\nExample:\n  graft-agent status --json\n')
+    .action(action(status));
+  program
+    .command('outbox')
+    .description('list everything that left this site, and what waits to be sent')
+    .option('--last <count>', 'only the newest entries', count)
+    .addHelpText('after', '\nExample:\n  graft-agent outbox --last 20\n')
+    .action(action(outbox));
+  program
+    .command('predict')
+    .description('answer from the installed release; needs no coordinator')
+    .argument('<file...>', 'images; for a model of numeric features, CSV files with one row an example')
+    .option('--release <id>', 'another installed release than the current one')
+    .addHelpText('after', '\nExamples:\n  graft-agent predict scan.png\n  graft-agent predict --json images/7/*.png\n')
+    .action(action(predict));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeErr: () => undefined });
+  }
+  return program;
+}
+
+/** Exit code of what commander throws: help and version are answers, the rest are bad arguments. */
+function endOf(error: unknown, json: boolean): number {
+  if (!(error instanceof CommanderError)) return printError(error, json);
+  if (error.exitCode === 0) return 0;
+  if (error.code === 'commander.help') {
+    terminal.err(createProgram().helpInformation());
+    return 4;
+  }
+  const message = error.message.replace(/^error: /, '');
+  return printError(new GraftError('INVALID_ARGUMENTS', message), json);
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number of seconds above 0');
+  return value;
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number of at least 1');
+  return value;
+}

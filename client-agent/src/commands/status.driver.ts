@@ -1,0 +1,83 @@
+/** `graft-agent status`: what the agent on this directory is doing. */
+import { agentPaths } from '../config/agent-paths.js';
+import { readAgentConfig } from '../config/agent-directory.adapter.js';
+import type { AgentStatus } from '../daemon/agent-status.js';
+import { readStatusFile } from '../daemon/status-file.adapter.js';
+import { formatBytes, formatTable, formatTime } from '../output/format.js';
+import { currentRelease } from '../releases/release-store.adapter.js';
+import type { CommandContext } from './context.driver.js';
+
+/** Rounds that people are shown; --json has all that the daemon keeps. */
+const shownRounds = 5;
+
+export async function status({ output, directory }: CommandContext<object>): Promise<number> {
+  const paths = agentPaths(directory);
+  const config = await readAgentConfig(paths);
+  const written = await readStatusFile(paths.status);
+  const isRunning = written !== undefined && written.state !== 'stopped' && isAlive(written.pid);
+  const release = (await currentRelease(paths.releases))?.manifest;
+  const data = {
+    agent: { id: config.agentId, name: config.agentName },
+    running: isRunning,
+    ...(written === undefined ? {} : { daemon: written }),
+    release:
+      release === undefined
+        ? null
+        : { id: release.id, run: release.runId, round: release.round, precision: release.precision },
+  };
+  const lines = [
+    `agent    ${config.agentName} (${config.agentId}), coordinator ${config.federation}`,
+    `state    ${stateLine(written, isRunning)}`,
+    ...(written?.data === undefined
+      ? []
+      : [
+          `data     ${written.data.training} to train on, ${written.data.heldOut} held out, ${written.data.skipped} skipped`,
+        ]),
+    ...(written?.dataProblem === undefined ? [] : [`data     ${written.dataProblem}`]),
+    ...(isRunning ? (written?.jobs ?? []).map(jobLine) : []),
+    `release  ${release === undefined ? 'none installed' : `${release.id} (round ${release.round}, ${release.precision})`}`,
+    ...roundLines(written),
+  ];
+  output.result(data, lines);
+  return 0;
+}
+
+function stateLine(written: AgentStatus | undefined, isRunning: boolean): string {
+  if (written === undefined) return 'never started; run: graft-agent start';
+  const since = formatTime(written.sinceMs);
+  const cause = written.cause === undefined ? '' : `: ${written.cause}`;
+  if (isRunning) return `${written.state} since ${since} (pid ${written.pid})${cause}`;
+  return written.state === 'stopped'
+    ? `stopped at ${since}${cause}`
+    : `not running; it was ${written.state} at ${since}`;
+}
+
+function jobLine({ kind, round, activity, progress }: AgentStatus['jobs'][number]): string {
+  const share = progress === undefined ? '' : ` ${Math.round(progress * 100)} %`;
+  return `job      ${kind}, round ${round}${activity === undefined ? '' : `: ${activity}${share}`}`;
+}
+
+function roundLines(written: AgentStatus | undefined): string[] {
+  if (written === undefined || written.rounds.length === 0) return [];
+  const rows = written.rounds
+    .slice(-shownRounds)
+    .map(({ round, update, evaluation, failure }) => [
+      `round ${round}`,
+      update === undefined ? '-' : `loss ${update.loss.toFixed(3)}, ${formatBytes(update.bytes)} ${update.outcome}`,
+      evaluation === undefined
+        ? '-'
+        : `held out fp32 ${evaluation.fp32.toFixed(3)}${evaluation.int8 === undefined ? '' : `, int8 ${evaluation.int8.toFixed(3)}`}`,
+      failure ?? '',
+    ]);
+  return formatTable(rows);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it runs, under another user.
+    return typeof error === 'object' && error !== null && 'code' in error && error.code === 'EPERM';
+  }
+}

@@ -1,0 +1,57 @@
+/** Keeps status.json up to date: at once for what changes the state, at most a few times a second for progress. */
+import { readIfPresent, writeFileAtomically } from '../config/files.adapter.js';
+import { agentStatusSchema, withEvent, type AgentStatus } from './agent-status.js';
+import type { DaemonEvent } from './daemon-events.js';
+
+/** Progress is written this often, milliseconds. */
+const progressEveryMs = 500;
+
+export interface StatusFile {
+  record(event: DaemonEvent): void;
+  /** Resolves when the last event is on the disk. */
+  flush(): Promise<void>;
+}
+
+/** @param onError told once where the file cannot be written; the agent goes on without it */
+export async function openStatusFile(
+  file: string,
+  first: AgentStatus,
+  { nowMs, onError }: { readonly nowMs: () => number; readonly onError: (error: unknown) => void },
+): Promise<StatusFile> {
+  let status = first;
+  let writing: Promise<void> | undefined;
+  let isStale = false;
+  let writtenAtMs = nowMs();
+  const write = async (): Promise<void> => {
+    while (isStale) {
+      isStale = false;
+      writtenAtMs = nowMs();
+      await writeFileAtomically(file, `${JSON.stringify(status, null, 2)}\n`);
+    }
+  };
+  const flush = (): Promise<void> => {
+    writing ??= write().finally(() => {
+      writing = undefined;
+    });
+    return writing;
+  };
+  await writeFileAtomically(file, `${JSON.stringify(status, null, 2)}\n`);
+  return {
+    record: (event) => {
+      status = withEvent(status, event, nowMs());
+      isStale = true;
+      if (event.event === 'progress' && nowMs() - writtenAtMs < progressEveryMs) return;
+      flush().catch(onError);
+    },
+    flush: async () => {
+      await flush().catch(onError);
+      if (isStale) await flush().catch(onError);
+    },
+  };
+}
+
+/** The last status written, or undefined where no daemon ran here or the file is of another version. */
+export async function readStatusFile(file: string): Promise<AgentStatus | undefined> {
+  const text = await readIfPresent(file);
+  return text === undefined ? undefined : agentStatusSchema.safeParse(JSON.parse(text)).data;
+}

@@ -1,0 +1,80 @@
+/** The trainer's side of the IPC channel: jobs one after another, cancelled ones skipped, errors as values. */
+import { GraftError } from '@graft/core/error';
+
+import { messageOf } from '../output/output.js';
+import type { CallName, Progress, TrainerCalls, TrainerReply, TrainerRequest } from './trainer-calls.js';
+
+export interface JobControl {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+export type TrainerJobs = {
+  readonly [K in CallName]: (
+    input: TrainerCalls[K]['input'],
+    control: JobControl,
+  ) => Promise<TrainerCalls[K]['output']>;
+};
+
+/** The ends of the channel that are used; `process` of a forked program has them. */
+export interface Channel {
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+  send(message: TrainerReply): void;
+}
+
+/** Answers requests for as long as the channel is open. */
+export function serveJobs(channel: Channel, jobs: TrainerJobs): void {
+  const aborts = new Map<number, AbortController>();
+  let last: Promise<void> = Promise.resolve();
+  channel.on('message', (message) => {
+    const request = message as TrainerRequest;
+    if (request.call === 'cancel') return aborts.get(request.id)?.abort(new GraftError('CANCELLED', 'cancelled'));
+    const abort = new AbortController();
+    aborts.set(request.id, abort);
+    last = last
+      .then(() => answer(request, jobs, { signal: abort.signal, send: (reply) => channel.send(reply) }))
+      .finally(() => aborts.delete(request.id));
+  });
+}
+
+interface Answering {
+  readonly signal: AbortSignal;
+  readonly send: (reply: TrainerReply) => void;
+}
+
+async function answer(
+  request: Exclude<TrainerRequest, { call: 'cancel' }>,
+  jobs: TrainerJobs,
+  { signal, send }: Answering,
+): Promise<void> {
+  const { id } = request;
+  try {
+    signal.throwIfAborted();
+    const output = await run(request, jobs, {
+      signal,
+      onProgress: (progress) => send({ id, kind: 'progress', progress }),
+    });
+    send({ id, kind: 'done', output });
+  } catch (error) {
+    const known = error instanceof GraftError ? error : new GraftError('INTERNAL', messageOf(error));
+    if (known.code === 'INTERNAL' && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
+    send({ id, kind: 'failed', code: known.code, message: known.message, details: known.details });
+  }
+}
+
+function run(request: Exclude<TrainerRequest, { call: 'cancel' }>, jobs: TrainerJobs, control: JobControl) {
+  switch (request.call) {
+    case 'summary':
+      return jobs.summary(request.input, control);
+    case 'fit':
+      return jobs.fit(request.input, control);
+    case 'probe':
+      return jobs.probe(request.input, control);
+    case 'evaluate':
+      return jobs.evaluate(request.input, control);
+    case 'predict':
+      return jobs.predict(request.input, control);
+    case 'runtime':
+      return jobs.runtime(request.input, control);
+  }
+}
