@@ -1,0 +1,111 @@
+/** Agents in the store: who they are, what they may, when they were last heard of. */
+import type { Kysely, Selectable } from 'kysely';
+import { z } from 'zod';
+
+import type { Clock } from '@graft/core/clock';
+import { GraftError } from '@graft/core/error';
+
+import type { AgentDirectory, AgentState } from '../federation/agent-directory.js';
+import type { Rounds } from '../rounds/rounds.js';
+import type { Database } from '../store/schema.js';
+import { agentViewSchema, type AgentView } from './agent-view.js';
+import type { Agents } from './agents.js';
+
+type AgentRow = Selectable<Database['agents']>;
+
+const stateSchema = z.enum(['pending', 'active', 'revoked']);
+const capabilitiesSchema = agentViewSchema.shape.capabilities;
+
+export interface AgentsPorts {
+  readonly db: Kysely<Database>;
+  readonly connected: () => readonly string[];
+  readonly activity: Rounds['activity'];
+  /** Ends the agent's stream. */
+  readonly disconnect: (agentId: string, error: GraftError) => void;
+  /** Writes down who changed what. */
+  readonly audit: (action: string, details: Readonly<Record<string, string>>) => Promise<void>;
+  readonly clock: Clock;
+}
+
+export function agentDirectory(db: Kysely<Database>): AgentDirectory {
+  return {
+    find: async (agentId) => {
+      const row = await db
+        .selectFrom('agents')
+        .select(['id', 'name', 'state'])
+        .where('id', '=', agentId)
+        .executeTakeFirst();
+      return row && { ...row, state: stateSchema.parse(row.state) };
+    },
+    seen: async (agentId, { atMs, version, capabilities }) => {
+      await db
+        .updateTable('agents')
+        .set({
+          last_seen_at_ms: atMs,
+          ...(version !== undefined && { version }),
+          ...(capabilities && { capabilities: JSON.stringify(capabilities) }),
+        })
+        .where('id', '=', agentId)
+        .execute();
+    },
+  };
+}
+
+export function agentsRepository(ports: AgentsPorts): Agents {
+  const { db } = ports;
+  const find = async (idOrName: string): Promise<AgentRow> => {
+    const rows = await db
+      .selectFrom('agents')
+      .selectAll()
+      .where((is) => is.or([is('id', '=', idOrName), is('name', '=', idOrName)]))
+      .orderBy('created_at_ms', 'desc')
+      .execute();
+    const row = rows.find(({ state }) => state !== 'revoked') ?? rows[0];
+    if (row === undefined) throw new GraftError('NOT_FOUND', `there is no agent '${idOrName}'`);
+    return row;
+  };
+  const view = (row: AgentRow): AgentView => viewOf(row, new Set(ports.connected()), ports.activity());
+  const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentView> => {
+    if (row.state !== state) {
+      await db.updateTable('agents').set({ state }).where('id', '=', row.id).execute();
+      await ports.audit(action, { agentId: row.id, name: row.name, by });
+    }
+    return view({ ...row, state });
+  };
+  return {
+    list: async () => {
+      const [connected, activity] = [new Set(ports.connected()), ports.activity()];
+      const rows = await db.selectFrom('agents').selectAll().orderBy('name').orderBy('created_at_ms').execute();
+      return rows.map((row) => viewOf(row, connected, activity));
+    },
+    get: async (idOrName) => view(await find(idOrName)),
+    approve: async (idOrName, by) => {
+      const row = await find(idOrName);
+      if (row.state === 'revoked')
+        throw new GraftError('AGENT_REVOKED', `agent '${row.name}' has been revoked; invite the site again`);
+      return change(row, 'active', 'agent.approved', by);
+    },
+    revoke: async (idOrName, by) => {
+      const row = await find(idOrName);
+      await change(row, 'revoked', 'agent.revoked', by);
+      ports.disconnect(row.id, new GraftError('AGENT_REVOKED', `agent '${row.name}' (${row.id}) has been revoked`));
+      return view({ ...row, state: 'revoked' });
+    },
+  };
+}
+
+function viewOf(row: AgentRow, connected: ReadonlySet<string>, activity: ReturnType<Rounds['activity']>): AgentView {
+  const capabilities = capabilitiesSchema.safeParse(row.capabilities ?? undefined);
+  const said = activity.get(row.id);
+  return {
+    id: row.id,
+    name: row.name,
+    state: stateSchema.parse(row.state),
+    connected: connected.has(row.id),
+    createdAtMs: row.created_at_ms,
+    ...(row.last_seen_at_ms !== null && { lastSeenAtMs: row.last_seen_at_ms }),
+    ...(row.version !== null && { agentVersion: row.version }),
+    ...(capabilities.data && { capabilities: capabilities.data }),
+    ...(said && { activity: said }),
+  };
+}

@@ -1,0 +1,93 @@
+/** Runs and rounds, read from what the engine stores. */
+import type { Kysely, Selectable } from 'kysely';
+
+import { GraftError } from '@graft/core/error';
+
+import { isOpen, phases, type Phase, type RunState } from '../rounds/machine/state.js';
+import type { StoredRun } from '../rounds/material.js';
+import type { Database } from '../store/schema.js';
+import type { RoundView, RunView } from './run-view.js';
+import type { Runs } from './runs.js';
+
+export function runsRepository(db: Kysely<Database>): Runs {
+  const runs = () =>
+    db
+      .selectFrom('runs')
+      .innerJoin('tasks', 'tasks.id', 'runs.task_id')
+      .select(['runs.id', 'runs.state', 'runs.created_at_ms', 'tasks.name as task_name']);
+  const get = async (id: string): Promise<RunView> => {
+    const row = await runs().where('runs.id', '=', id).executeTakeFirst();
+    if (row === undefined) throw new GraftError('NOT_FOUND', `there is no run ${id}`);
+    return runView(row);
+  };
+  return {
+    list: async () => (await runs().orderBy('runs.created_at_ms', 'desc').limit(1_000).execute()).map(runView),
+    get,
+    rounds: async (runId, after) => {
+      const rows = await db
+        .selectFrom('rounds')
+        .selectAll()
+        .where('run_id', '=', runId)
+        .where('round', '>', after)
+        .orderBy('round')
+        .execute();
+      return rows.map(roundView);
+    },
+    round: async (runId, round) => {
+      const row = await db
+        .selectFrom('rounds')
+        .selectAll()
+        .where('run_id', '=', runId)
+        .where('round', '=', round)
+        .executeTakeFirst();
+      if (row === undefined) throw new GraftError('NOT_FOUND', `run ${(await get(runId)).id} has no round ${round}`);
+      return roundView(row);
+    },
+  };
+}
+
+interface RunRow {
+  readonly id: string;
+  readonly state: unknown;
+  readonly created_at_ms: number;
+  readonly task_name: string;
+}
+
+function runView(row: RunRow): RunView {
+  const { machine } = row.state as StoredRun;
+  return {
+    id: row.id,
+    taskId: machine.plan.taskId,
+    taskName: row.task_name,
+    status: machine.status,
+    reason: machine.reason,
+    round: machine.round,
+    rounds: machine.plan.rounds,
+    phase: machine.phase,
+    seed: machine.plan.seed,
+    committedRounds: machine.committedRounds,
+    createdAtMs: row.created_at_ms,
+    updatedAtMs: machine.atMs,
+    ...finished(machine),
+  };
+}
+
+const finished = (machine: RunState): { finishedAtMs?: number } =>
+  isOpen(machine) ? {} : { finishedAtMs: machine.atMs };
+
+function roundView(row: Selectable<Database['rounds']>): RoundView {
+  return {
+    runId: row.run_id,
+    round: row.round,
+    phase: phaseOf(row.phase),
+    startedAtMs: row.started_at_ms,
+    ...(row.finished_at_ms !== null && { finishedAtMs: row.finished_at_ms }),
+    record: Object(row.record) as Record<string, unknown>,
+  };
+}
+
+function phaseOf(text: string): Phase {
+  const phase = phases.find((one) => one === text);
+  if (phase === undefined) throw new GraftError('INTERNAL', `a round is stored in the phase '${text}'`);
+  return phase;
+}
