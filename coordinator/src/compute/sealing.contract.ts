@@ -47,12 +47,14 @@ export interface SealInput {
   readonly delta: Float32Array;
   readonly exampleCount: number;
   readonly roundKey: Uint8Array;
+  /** Made here where the plan's is not given. */
+  readonly roundKeySignature?: Uint8Array;
   readonly context?: Partial<Pick<UpdateManifest, 'taskId' | 'runId' | 'round' | 'baseHash' | 'layoutHash'>>;
 }
 
 /** Seals a delta as an agent does, and hands its ciphertext to `store`. */
 export function sealUpdate(
-  { agentId, delta, exampleCount, roundKey, context }: SealInput,
+  { agentId, delta, exampleCount, roundKey, roundKeySignature, context }: SealInput,
   store: (bytes: Uint8Array) => BlobRef,
 ): SealedUpdate & { readonly decoded: UpdateManifest } {
   const bound = { taskId: 'task', runId: 'run', round: 1, baseHash: '0', layoutHash: '1', ...context, agentId };
@@ -61,7 +63,8 @@ export function sealUpdate(
     context: bound,
     plaintextBytes: bytes.byteLength,
     roundKey,
-    roundKeySignature: signRoundKey(coordinatorIdentity, { runId: bound.runId, round: bound.round, roundKey }),
+    roundKeySignature:
+      roundKeySignature ?? signRoundKey(coordinatorIdentity, { runId: bound.runId, round: bound.round, roundKey }),
     identityKey: coordinatorIdentity.publicKey,
   });
   const chunks = [...plaintextChunks(bytes)].map((chunk) => sealer.seal(chunk));

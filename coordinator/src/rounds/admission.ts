@@ -1,8 +1,8 @@
 /**
- * Admission: what is checked of an update before it may be folded, in this order. Pure; who calls it has verified the
- * signature and opened the envelope. Every refusal names the value and the limit.
+ * Admission: what is checked of an update before it may be folded, in this order. Every refusal names the value and the limit.
  *
- *   before it is opened   signature, base, layout, parameter count, size, example count
+ *   first                 signature, and whose it is (protos: sealed/admit-manifest.adapter.ts)
+ *   before it is opened   task, base, layout, parameter count, size, example count
  *   while it is opened    envelope (chunks, tags, length), finite values
  *   after                 norm
  *
@@ -24,20 +24,7 @@ export interface Expected {
   readonly ciphertextBytes: number;
 }
 
-export function checkManifest(
-  manifest: UpdateManifest,
-  signed: boolean,
-  expected: Expected,
-  state: RunState,
-): Refusal | undefined {
-  if (!signed)
-    return refusal('bad-signature', `the manifest is not signed by the key that agent ${expected.agentId} enrolled`);
-  if (manifest.agentId !== expected.agentId) {
-    return refusal(
-      'bad-signature',
-      `the manifest is of agent '${manifest.agentId}', agent ${expected.agentId} sent it`,
-    );
-  }
+export function checkManifest(manifest: UpdateManifest, expected: Expected, state: RunState): Refusal | undefined {
   if (manifest.taskId !== expected.taskId) {
     return refusal('unknown-round', `the manifest is of task '${manifest.taskId}', the run is of ${expected.taskId}`);
   }

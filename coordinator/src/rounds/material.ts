@@ -1,6 +1,7 @@
 /** What a run works on, fixed when it starts: small JSON beside the machine's state, so that a plan can be built at any time. */
 import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
 
+import type { Transferred } from './machine/record.js';
 import type { RunState } from './machine/state.js';
 
 export type RunMaterial = FitMaterial | ProbeMaterial;
@@ -41,6 +42,8 @@ export interface StoredRun {
   readonly machine: RunState;
   readonly material: RunMaterial;
   readonly roundKey?: StoredRoundKey;
+  /** Bytes of blobs that each agent received and sent while this round was in hand. */
+  readonly transferred: { readonly round: number; readonly agents: Transferred };
 }
 
 /** The pipeline with a checkpoint as the last of the tail's weights. */

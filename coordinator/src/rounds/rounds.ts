@@ -106,8 +106,6 @@ export interface Rounds {
   agentLost(agentId: string): Promise<void>;
   /** A heartbeat: kept in memory only, it extends a deadline that would otherwise abandon the round. */
   progress(agentId: string, heartbeat: Heartbeat): void;
-  /** Bytes of blobs that went to (down) and came from (up) an agent; counted into the record of the round it works for. */
-  transferred(agentId: string, bytes: { readonly up: number; readonly down: number }): void;
   /** The activity and progress last heard of each agent, for the admin API. */
   activity(): ReadonlyMap<string, Heartbeat & { readonly atMs: number }>;
   /** Call once at start, before agents are let in: takes over the runs of a coordinator that died, and goes on. */

@@ -6,128 +6,111 @@
 import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 
+import type { EngineStore, EventContext, Lease, OutboxRow, OwnedRun } from './engine-store.js';
 import type { OutboxEffect, Step } from './machine/effect.js';
-import type { RunEvent, Work } from './machine/event.js';
+import type { RunEvent } from './machine/event.js';
 import { step, wakeAtMs } from './machine/machine.js';
-import type { RunState } from './machine/state.js';
+import { isOpen, type RunState } from './machine/state.js';
 import type { StoredRun } from './material.js';
 import type { Logger } from './rounds.js';
 
 /** An event before its time is known: the owner's clock gives it when its turn comes. */
 export type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, 'atMs'> : never) : never;
 
-/** An undone row of the outbox. */
-export interface OutboxRow {
-  readonly seq: number;
-  readonly effect: OutboxEffect;
-}
-
-/** What a step is stored with. */
-export interface Storage {
-  /**
-   * One transaction: state, effects, rows; `doneSeq` is the outbox row whose result the event was.
-   * Answers the run as stored and the new outbox rows. Throws LEASE_LOST where another process owns the run.
-   */
-  save(before: StoredRun, result: Step, context: EventContext): Promise<{ run: StoredRun; outbox: OutboxRow[]; wake: string[] }>;
-  /** Outbox rows that are not done, oldest first. */
-  undone(runId: string): Promise<OutboxRow[]>;
-}
-
-/** What comes with an event and is stored in its transaction, but is none of the machine's business. */
-export interface EventContext {
-  readonly doneSeq?: number;
-  /** The signed report behind an `updateReceived`. */
-  readonly report?: { readonly manifest: Uint8Array; readonly ciphertextHash: string };
-}
+/** Says what happened, in view of the state that it meets; undefined means nothing. */
+export type MakeEvent = (state: RunState) => Untimed | undefined;
 
 export interface OwnerDependencies {
-  readonly storage: Storage;
+  readonly store: Pick<EngineStore, 'save' | 'undone'>;
   /** Performs one effect and answers the event that it results in. */
   perform(effect: OutboxEffect, run: StoredRun): Promise<Untimed>;
   wake(agentId: string): void;
-  /** Agents whose progress moved lately; see Heartbeat. */
+  /** Agents that made progress lately. */
   active(): readonly string[];
+  /** Called once, when the run is over or lost. */
   onOver(runId: string): void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export interface RunOwner {
-  readonly runId: string;
+  readonly lease: Lease;
   current(): StoredRun;
-  /** Handles one event in its turn. `make` sees the state it meets; undefined means that there is nothing to say. */
-  feed(make: (state: RunState) => Untimed | undefined, context?: EventContext): Promise<Step | undefined>;
-  /** Performs what a predecessor left undone. */
+  /** Handles one event in its turn; undefined where `make` had nothing to say. Rejects where it could not be stored. */
+  feed(make: MakeEvent, context?: EventContext): Promise<Step | undefined>;
+  /** Performs what a predecessor left undone, and sets the timer. */
   resume(): Promise<void>;
-  /** Ends after the event in hand. */
+  /** Stops without another write: the lease is lost. */
+  retire(): void;
+  /** Ends after the events in hand. */
   close(): Promise<void>;
 }
 
 /** Node's timers hold 31 bits of milliseconds. */
 const longestTimerMs = 2 ** 31 - 1;
-/** A result that could not be stored is offered again after this pause: the database may be full or restarting. */
-const retrySaveMs = 1000;
+/** A pause before a result that could not be stored, or a deadline that changed nothing, comes again. */
+const againMs = 1000;
 
-export function ownRun(first: StoredRun, dependencies: OwnerDependencies): RunOwner {
-  const { storage, clock, logger } = dependencies;
-  const { runId } = first.machine.plan;
+export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDependencies): RunOwner {
+  const { store, clock, logger } = dependencies;
+  const { runId } = lease;
   let run = first;
   let closed = false;
   let turn: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
 
-  function feed(make: (state: RunState) => Untimed | undefined, context: EventContext = {}): Promise<Step | undefined> {
+  function feed(make: MakeEvent, context: EventContext = {}): Promise<Step | undefined> {
     const mine = turn.then(() => handle(make, context));
     turn = mine.catch(() => undefined);
     return mine;
   }
 
-  async function handle(make: (state: RunState) => Untimed | undefined, context: EventContext): Promise<Step | undefined> {
-    if (closed) throw new GraftError('UNAVAILABLE', `run ${runId} is not owned by this coordinator any more`);
+  async function handle(make: MakeEvent, context: EventContext): Promise<Step | undefined> {
+    if (closed) throw new GraftError('UNAVAILABLE', `run ${runId} is not in this coordinator's hands any more`);
     const untimed = make(run.machine);
     if (untimed === undefined) return undefined;
     const result = step(run.machine, { ...untimed, atMs: clock.nowMs() } as RunEvent);
-    const isNothing = result.state === run.machine && result.effects.length === 0 && context.doneSeq === undefined;
-    if (isNothing) return result;
+    const changed = result.effects.length > 0 || !isSame(result.state, run.machine);
+    if (changed || context.doneSeq !== undefined) await persist(result, context);
+    return result;
+  }
+
+  async function persist(result: Step, context: EventContext): Promise<void> {
     try {
-      const saved = await storage.save(run, result, context);
+      const saved = await store.save(lease, run, result, context);
       run = saved.run;
-      arm();
       for (const agentId of saved.wake) dependencies.wake(agentId);
       for (const row of saved.outbox) void act(row);
     } catch (error) {
       if (error instanceof GraftError && error.code === 'LEASE_LOST') {
         logger.warn({ runId }, error.message);
-        retire();
-      } else {
-        // The state stays as stored, so the event has not happened; its sender or the timer comes again.
-        arm();
+        over();
       }
       throw error;
     }
-    if (run.machine.status !== 'running' && run.machine.status !== 'waiting') dependencies.onOver(runId);
-    return result;
+    arm(0);
+    if (!isOpen(run.machine)) over();
   }
 
-  function arm(): void {
+  /** @param leastMs not sooner than this */
+  function arm(leastMs: number): void {
     clearTimeout(timer);
     const dueAtMs = wakeAtMs(run.machine);
     if (closed || dueAtMs === undefined) return;
-    const afterMs = Math.min(longestTimerMs, Math.max(retryFloorMs(dueAtMs), dueAtMs - clock.nowMs()));
+    const afterMs = Math.min(longestTimerMs, Math.max(leastMs, dueAtMs - clock.nowMs()));
     timer = setTimeout(() => {
-      feed(() => ({ kind: 'timePassed', active: dependencies.active() })).then(arm, (error: unknown) =>
-        logger.error({ runId, err: error }, 'a deadline could not be handled'),
+      const passed = feed(() => ({ kind: 'timePassed', active: dependencies.active() }));
+      passed.then(
+        (result) => {
+          // A deadline that changed the state has set the timer already.
+          if (result !== undefined && result.state !== run.machine) arm(againMs);
+        },
+        (error: unknown) => {
+          logger.error({ runId, err: error }, 'a deadline could not be handled, it comes again');
+          arm(againMs);
+        },
       );
     }, afterMs);
-    timer.unref();
-  }
-
-  /** A deadline that has come but changes nothing would spin; it is looked at again a moment later. */
-  let lastDueAtMs = 0;
-  function retryFloorMs(dueAtMs: number): number {
-    const again = dueAtMs === lastDueAtMs && dueAtMs <= clock.nowMs();
-    lastDueAtMs = dueAtMs;
-    return again ? retrySaveMs : 0;
   }
 
   async function act({ seq, effect }: OutboxRow): Promise<void> {
@@ -150,10 +133,16 @@ export function ownRun(first: StoredRun, dependencies: OwnerDependencies): RunOw
         return;
       } catch (error) {
         if (closed) return;
-        logger.error({ runId, err: error }, 'a result could not be stored, it is offered again');
-        await new Promise((resolve) => setTimeout(resolve, retrySaveMs));
+        logger.error({ runId, err: error }, 'a result could not be stored, it comes again');
+        await new Promise((resolve) => setTimeout(resolve, againMs));
       }
     }
+  }
+
+  function over(): void {
+    if (closed) return;
+    retire();
+    dependencies.onOver(runId);
   }
 
   function retire(): void {
@@ -162,18 +151,28 @@ export function ownRun(first: StoredRun, dependencies: OwnerDependencies): RunOw
   }
 
   return {
-    runId,
+    lease,
     current: () => run,
     feed,
     resume: async () => {
-      for (const row of await storage.undone(runId)) void act(row);
-      arm();
+      for (const row of await store.undone(runId)) void act(row);
+      arm(0);
     },
+    retire,
     close: async () => {
+      clearTimeout(timer);
       await turn;
       retire();
     },
   };
+}
+
+/** Whether only the time of the last event differs: then there is nothing to store. */
+function isSame(after: RunState, before: RunState): boolean {
+  if (after === before) return true;
+  const keys = new Set([...Object.keys(after), ...Object.keys(before)]) as Set<keyof RunState>;
+  keys.delete('atMs');
+  return [...keys].every((key) => after[key] === before[key]);
 }
 
 function failureOf(effect: OutboxEffect, error: unknown): Untimed {
@@ -181,5 +180,5 @@ function failureOf(effect: OutboxEffect, error: unknown): Untimed {
   // Advancing does nothing that could fail.
   if (kind === 'advance') return { kind: 'advanced', round, attempt };
   const message = error instanceof Error ? error.message : String(error);
-  return { kind: 'workFailed', round, attempt, work: kind satisfies Work, message };
+  return { kind: 'workFailed', round, attempt, work: kind, message };
 }

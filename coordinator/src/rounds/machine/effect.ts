@@ -6,7 +6,6 @@
 import type { ErrorDetails } from '@graft/core/error';
 
 import type { Verdict } from '../rounds.js';
-import type { GateDecision } from './gate.js';
 import type { Phase, RunState } from './state.js';
 
 /** Rows for the instruction streams of agents. */
@@ -25,7 +24,7 @@ export type TransactionalEffect =
   /** The report to an instruction is in, or no longer wanted. */
   | { readonly kind: 'settle'; readonly agentIds: readonly string[]; readonly work: 'train' | 'evaluate' }
   /** Checkpoint, round record, audit row, and a release with its Install instructions where the gate let one pass. */
-  | { readonly kind: 'commit'; readonly decision: GateDecision | undefined; readonly installAt: readonly string[] }
+  | { readonly kind: 'commit'; readonly installAt: readonly string[] }
   /** A row for those who watch the run. */
   | { readonly kind: 'publish'; readonly event: string; readonly data: ErrorDetails };
 

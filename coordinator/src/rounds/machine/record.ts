@@ -49,9 +49,9 @@ export interface RoundRecord {
 }
 
 /** Bytes that went to and from each agent in this round, as counted at the edge. */
-export type Transferred = ReadonlyMap<string, { readonly up: number; readonly down: number }>;
+export type Transferred = Readonly<Record<string, { readonly up: number; readonly down: number }>>;
 
-export function recordOf(state: RunState, transferred: Transferred, gate?: GateDecision): RoundRecord {
+export function recordOf(state: RunState, transferred: Transferred): RoundRecord {
   const agents = Object.fromEntries(
     Object.keys(state.members)
       .sort()
@@ -59,7 +59,7 @@ export function recordOf(state: RunState, transferred: Transferred, gate?: GateD
   );
   const count = (wanted: Member['state']): number =>
     Object.values(agents).filter((agent) => agent.state === wanted).length;
-  const bytes = [...transferred.values()];
+  const bytes = Object.values(transferred);
   const loss = meanLoss(Object.values(agents));
   return {
     round: state.round,
@@ -80,7 +80,7 @@ export function recordOf(state: RunState, transferred: Transferred, gate?: GateD
     ...(state.aggregation && { aggregation: state.aggregation }),
     ...(state.quantized && { quantization: state.quantized }),
     ...(state.central && { central: state.central }),
-    ...(gate && { gate }),
+    ...(state.decision && { gate: state.decision }),
     bytesUp: bytes.reduce((total, { up }) => total + up, 0),
     bytesDown: bytes.reduce((total, { down }) => total + down, 0),
     secondsByPhase: Object.fromEntries(Object.entries(state.phaseMs).map(([phase, ms]) => [phase, ms / 1000])),
@@ -89,7 +89,7 @@ export function recordOf(state: RunState, transferred: Transferred, gate?: GateD
 
 function agentRecord(state: RunState, id: string, transferred: Transferred): AgentRecord {
   const member = state.members[id];
-  const bytes = transferred.get(id) ?? { up: 0, down: 0 };
+  const bytes = transferred[id] ?? { up: 0, down: 0 };
   const shared = { attempt: state.attempt, bytesUp: bytes.up, bytesDown: bytes.down };
   if (member === undefined) return { state: 'selected', ...shared };
   const { update, evaluation, answeredAtMs } = member;

@@ -5,6 +5,7 @@
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
 
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
+import type { GateDecision } from './gate.js';
 
 export const phases = [
   'selecting',
@@ -164,6 +165,8 @@ export interface RunState {
   readonly candidate?: Checkpoint;
   readonly quantized?: QuantizedCandidate;
   readonly central?: CentralEvaluation;
+  /** What the gate said of this round's candidate. */
+  readonly decision?: GateDecision;
   /** The trunk in INT8, made once in a run and then kept. */
   readonly frozenTrunk?: Part;
   readonly released?: ReleasedMeasures;

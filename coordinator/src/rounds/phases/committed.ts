@@ -6,6 +6,7 @@ import type { Effect, Outcome } from '../machine/effect.js';
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
 import { decideGate, type GateDecision } from '../machine/gate.js';
+import { releaseIdOf } from '../machine/release-id.js';
 import { medianNorm } from '../machine/norm.js';
 import type { RunState, SiteMeasures } from '../machine/state.js';
 import { presenceOnly } from './presence-only.js';
@@ -18,12 +19,13 @@ function enter(state: RunState): Outcome {
     ...state,
     base,
     committedRounds: state.round,
+    ...(decision && { decision }),
     lastMedianNorm: medianNorm(state),
     ...(released && { released }),
   };
   const installAt = decision?.passed === true ? Object.keys(state.agents).sort() : [];
   const effects: Effect[] = [
-    { kind: 'commit', decision, installAt },
+    { kind: 'commit', installAt },
     publish(committed, 'round.committed', noteOf(decision)),
     { kind: 'advance', round: state.round, attempt: state.attempt },
   ];
@@ -37,7 +39,7 @@ const on = {
       const completed: RunState = { ...state, status: 'completed', reason: '' };
       return { state: completed, effects: [publish(completed, 'run.completed')] };
     }
-    const { candidate: _c, aggregation: _a, quantized: _q, central: _e, ...kept } = state;
+    const { candidate: _c, aggregation: _a, quantized: _q, central: _e, decision: _d, ...kept } = state;
     const next: RunState = {
       ...kept,
       round: state.round + 1,
@@ -51,11 +53,6 @@ const on = {
     return { state: next, effects: [], goto: 'selecting' };
   },
 };
-
-/** The id of the release that a round may make: one a round. */
-export function releaseIdOf(state: RunState): string {
-  return `${state.plan.runId}-r${state.round}`;
-}
 
 function gateOf(state: RunState): GateDecision {
   const sites = Object.entries(state.members).flatMap(([id, { evaluation }]): [string, SiteMeasures][] =>

@@ -1,0 +1,96 @@
+/** What the engine keeps and looks up; a repository implements it over the database. */
+import type { ModelCard } from '@graft/models/pipeline/model-card';
+import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import type { TaskSpec } from '@graft/models/pipeline/task-spec';
+
+import type { OutboxEffect, Step } from './machine/effect.js';
+import type { ReleasedMeasures } from './machine/state.js';
+import type { StoredRun } from './material.js';
+
+/** The right to write a run: every write names the fence, and a run that was claimed since has a higher one. */
+export interface Lease {
+  readonly runId: string;
+  readonly fence: number;
+}
+
+export interface OwnedRun {
+  readonly run: StoredRun;
+  readonly lease: Lease;
+}
+
+/** An undone row of the outbox. */
+export interface OutboxRow {
+  readonly seq: number;
+  readonly effect: OutboxEffect;
+}
+
+/** What comes with an event and is stored in its transaction, but is none of the machine's business. */
+export interface EventContext {
+  /** The outbox row whose result the event is. */
+  readonly doneSeq?: number;
+  /** The signed report behind an `updateReceived`. */
+  readonly report?: { readonly agentId: string; readonly round: number } & ReportedUpdate;
+}
+
+export interface ReportedUpdate {
+  readonly nonce: string;
+  readonly manifest: Uint8Array;
+  readonly ciphertext: BlobRef;
+  readonly exampleCount: number;
+}
+
+export interface Saved {
+  readonly run: StoredRun;
+  readonly outbox: readonly OutboxRow[];
+  /** Agents whose instructions changed. */
+  readonly wake: readonly string[];
+}
+
+export interface LibraryModel {
+  readonly card: ModelCard;
+  readonly graph: BlobRef;
+  readonly weights: BlobRef;
+}
+
+export interface EngineStore {
+  task(taskId: string): Promise<TaskSpec | undefined>;
+  model(name: string): Promise<LibraryModel | undefined>;
+  /** Ed25519 key that an agent enrolled with. */
+  signingKey(agentId: string): Promise<Uint8Array | undefined>;
+  /** Measures of the newest release of a task. */
+  lastRelease(taskId: string): Promise<ReleasedMeasures | undefined>;
+
+  /** Stores a new run, owned by this process. */
+  create(run: StoredRun): Promise<Lease>;
+  /** Takes over every run that is open and owned by nobody else now. */
+  claimAll(): Promise<readonly OwnedRun[]>;
+  /** Keeps leases for another while; answers those that are lost. */
+  renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
+  giveBack(leases: readonly Lease[]): Promise<void>;
+
+  /**
+   * One transaction: state, outbox, instructions, records, events, and the commit of a round.
+   * Throws LEASE_LOST where another process owns the run.
+   */
+  save(lease: Lease, before: StoredRun, result: Step, context: EventContext): Promise<Saved>;
+  /** Outbox rows of a run that are not done, oldest first. */
+  undone(runId: string): Promise<readonly OutboxRow[]>;
+
+  runExists(runId: string): Promise<boolean>;
+  /** The accepted updates of a round with these nonces, by agent id. */
+  updates(
+    runId: string,
+    round: number,
+    nonces: readonly string[],
+  ): Promise<readonly ({ readonly agentId: string } & ReportedUpdate)[]>;
+  /** True where this very update was accepted in a round that is over. */
+  wasAccepted(of: {
+    readonly runId: string;
+    readonly round: number;
+    readonly agentId: string;
+    readonly nonce: string;
+  }): Promise<boolean>;
+  instruction(id: string, agentId: string): Promise<{ readonly kind: string } | undefined>;
+  /** The release is installed, or could not be: the instruction is settled and those who watch are told. Repeating it changes nothing. */
+  settleInstall(id: string, agentId: string, outcome: { readonly failed?: string }): Promise<void>;
+}

@@ -1,0 +1,176 @@
+/**
+ * The engine's store in memory, for specs: like the database it outlives the engine, and it can be told to die at any call,
+ * before or after the transaction, as a power cut does.
+ */
+import { GraftError } from '@graft/core/error';
+import type { TaskSpec } from '@graft/models/pipeline/task-spec';
+import type * as wire from '@graft/protos/messages';
+
+import type { EngineStore, Lease, LibraryModel, ReportedUpdate } from './engine-store.js';
+import type { OutboxEffect } from './machine/effect.js';
+import { isOpen } from './machine/state.js';
+import type { StoredRun } from './material.js';
+import type { RoundRecord } from './machine/record.js';
+import type { ReleaseRow } from './release.js';
+import { stepRows, type InstructionKind, type RowSources } from './step-rows.js';
+
+interface StoredInstruction {
+  readonly id: string;
+  readonly agentId: string;
+  readonly runId: string;
+  readonly kind: InstructionKind;
+  instruction: wire.Instruction;
+  settled: boolean;
+}
+
+export interface MemoryEngineStore extends EngineStore {
+  readonly rows: {
+    readonly instructions: StoredInstruction[];
+    readonly checkpoints: { runId: string; round: number; weights: string; fp16: string }[];
+    readonly releases: (ReleaseRow & { runId: string })[];
+    readonly records: Map<string, RoundRecord>;
+    readonly events: { kind: string; data: Readonly<Record<string, unknown>> }[];
+    readonly updates: { runId: string; round: number; agentId: string; accepted: boolean; nonce: string }[];
+  };
+  /** State of a run as a restart would find it. */
+  stored(runId: string): StoredRun;
+  unsettled(agentId: string): wire.Instruction[];
+  /** Runs that are stored, whoever owns them. */
+  claimable(): Promise<readonly string[]>;
+  /** The n-th save from now dies, before it wrote or after; undefined lives on. */
+  /** True once it has died. */
+  isDead(): boolean;
+  dieAt(save: { readonly nth: number; readonly when: 'before' | 'after' } | undefined): void;
+}
+
+export interface MemoryContents {
+  readonly tasks: Readonly<Record<string, TaskSpec>>;
+  readonly models?: Readonly<Record<string, LibraryModel>>;
+  readonly signingKeys: Readonly<Record<string, Uint8Array>>;
+}
+
+export function memoryEngineStore(contents: MemoryContents, sources: RowSources): MemoryEngineStore {
+  const runs = new Map<string, { json: string; fence: number }>();
+  const outbox: { seq: number; runId: string; effect: OutboxEffect; done: boolean }[] = [];
+  const updates: (ReportedUpdate & { runId: string; round: number; agentId: string; accepted: boolean })[] = [];
+  const rows: MemoryEngineStore['rows'] = {
+    instructions: [],
+    checkpoints: [],
+    releases: [],
+    records: new Map(),
+    events: [],
+    updates,
+  };
+  let death: { nth: number; when: 'before' | 'after' } | undefined;
+
+  function checkDeath(when: 'before' | 'after'): void {
+    if (death === undefined || death.when !== when) return;
+    death = { ...death, nth: death.nth - 1 };
+    if (death.nth < 0) throw new Error('power cut');
+  }
+
+  function settle(runId: string, agentIds: readonly string[], kinds: readonly string[]): void {
+    for (const row of rows.instructions) {
+      if (row.runId === runId && agentIds.includes(row.agentId) && kinds.includes(row.kind)) row.settled = true;
+    }
+  }
+
+  function save(
+    lease: Lease,
+    before: StoredRun,
+    result: Parameters<EngineStore['save']>[2],
+    context: Parameters<EngineStore['save']>[3],
+  ): Awaited<ReturnType<EngineStore['save']>> {
+    const { runId, fence } = lease;
+    const stored = runs.get(runId);
+    if (stored?.fence !== fence) throw new GraftError('LEASE_LOST', `run ${runId} has another owner`);
+    const written = stepRows(before, result, { context, transferred: {} }, sources);
+    runs.set(runId, { json: JSON.stringify(written.run), fence });
+    for (const row of outbox) if (row.seq === context.doneSeq) row.done = true;
+    const fresh = written.outbox.map((effect) => ({ seq: outbox.length + 1, runId, effect, done: false }));
+    for (const row of fresh) outbox.push({ ...row, seq: outbox.length + 1 });
+    for (const { agentIds, kinds } of written.settlements) settle(runId, agentIds, kinds);
+    for (const { agentId, kind, instruction } of written.instructions) {
+      rows.instructions.push({ id: instruction.id, agentId, runId, kind, instruction, settled: false });
+    }
+    for (const { agentIds, kind, deadlineMs } of written.postponements) {
+      for (const row of rows.instructions) {
+        const { instruction } = row;
+        if (row.settled || row.kind !== kind || !agentIds.includes(row.agentId)) continue;
+        if (instruction.kind === 'train')
+          row.instruction = { ...instruction, train: { ...instruction.train, deadlineMs } };
+        if (instruction.kind === 'evaluate') {
+          row.instruction = { ...instruction, evaluate: { ...instruction.evaluate, deadlineMs } };
+        }
+      }
+    }
+    rows.records.set(`${runId}/${written.round.round}`, written.round.record);
+    const { report } = context;
+    if (written.update !== undefined && report !== undefined) updates.push({ ...report, runId, ...written.update });
+    const { candidate } = written.run.machine;
+    if (written.commit !== undefined && candidate !== undefined) {
+      rows.checkpoints.push({
+        runId,
+        round: candidate.round,
+        weights: candidate.weights.hash,
+        fp16: candidate.fp16.hash,
+      });
+      if (written.commit.release !== undefined) rows.releases.push({ ...written.commit.release, runId });
+    }
+    rows.events.push(...written.events);
+    const wake = [...written.instructions.map(({ agentId }) => agentId)];
+    return { run: written.run, outbox: outbox.slice(outbox.length - fresh.length), wake };
+  }
+
+  const parse = (json: string): StoredRun => JSON.parse(json) as StoredRun;
+  return {
+    rows,
+    stored: (runId) => parse(runs.get(runId)?.json ?? 'null'),
+    unsettled: (agentId) =>
+      rows.instructions.filter((row) => row.agentId === agentId && !row.settled).map(({ instruction }) => instruction),
+    claimable: async () => [...runs.keys()],
+    isDead: () => death !== undefined && death.nth < 0,
+    dieAt: (next) => (death = next),
+    task: async (id) => contents.tasks[id],
+    model: async (name) => contents.models?.[name],
+    signingKey: async (agentId) => contents.signingKeys[agentId],
+    lastRelease: async () => undefined,
+    create: async (run) => {
+      const { runId } = run.machine.plan;
+      runs.set(runId, { json: JSON.stringify(run), fence: 1 });
+      return { runId, fence: 1 };
+    },
+    claimAll: async () =>
+      [...runs].flatMap(([runId, { json, fence }]) => {
+        const run = parse(json);
+        if (!isOpen(run.machine)) return [];
+        runs.set(runId, { json, fence: fence + 1 });
+        return [{ run, lease: { runId, fence: fence + 1 } }];
+      }),
+    renew: async (leases) => leases.filter(({ runId, fence }) => runs.get(runId)?.fence !== fence),
+    giveBack: async () => undefined,
+    save: async (lease, before, result, context) => {
+      checkDeath('before');
+      const saved = save(lease, before, result, context);
+      checkDeath('after');
+      return saved;
+    },
+    undone: async (runId) => outbox.filter((row) => row.runId === runId && !row.done),
+    runExists: async (runId) => runs.has(runId),
+    updates: async (runId, round, nonces) =>
+      updates.filter((row) => row.runId === runId && row.round === round && row.accepted && nonces.includes(row.nonce)),
+    wasAccepted: async (of) =>
+      updates.some(
+        (row) =>
+          row.accepted &&
+          row.runId === of.runId &&
+          row.round === of.round &&
+          row.agentId === of.agentId &&
+          row.nonce === of.nonce,
+      ),
+    instruction: async (id, agentId) => rows.instructions.find((row) => row.id === id && row.agentId === agentId),
+    settleInstall: async (id) => {
+      for (const row of rows.instructions) if (row.id === id) row.settled = true;
+    },
+  };
+}
