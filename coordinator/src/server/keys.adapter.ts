@@ -61,7 +61,7 @@ async function once(file: string, make: () => Promise<string>): Promise<string> 
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const text = await make();
   await writeSecret(file, text);
