@@ -99,7 +99,7 @@ function endOf(error: unknown, json: boolean): number {
     terminal.err(createProgram().helpInformation());
     return 4;
   }
-  const message = error.message.replace(/^error: /, '');
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
   return printError(new GraftError('INVALID_ARGUMENTS', message), json);
 }
 

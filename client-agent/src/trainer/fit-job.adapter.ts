@@ -1,0 +1,119 @@
+/** One round at this site: features, training, ranges, and a delta that leaves this process sealed or not at all. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+
+import { GraftError } from '@graft/core/error';
+import { flatten, layoutOf } from '@graft/core/layout';
+import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
+import { decodeSafetensors } from '@graft/models/formats/safetensors';
+import { trainingSchema } from '@graft/models/pipeline/task-spec';
+import { widen } from '@graft/models/quantize/downlink';
+import type { Runtime } from '@graft/models/runtime/runtime';
+import type { TensorRange } from '@graft/protos/messages';
+
+import { classNumbers } from '../data/labels.js';
+import { checkLayout } from './base-header.adapter.js';
+import { calibrate, calibrationExamples } from './calibrate.adapter.js';
+import type { Features } from './features-of.adapter.js';
+import { preprocess } from './preprocess.adapter.js';
+import { readPart, type ResidentSessions } from './resident-sessions.adapter.js';
+import { sealToFile } from './seal-to-file.adapter.js';
+import type { JobControl } from './serve.driver.js';
+import { readSite } from './site-examples.adapter.js';
+import { trainTail } from './train-tail.adapter.js';
+import type { FitInput, TrainerCalls } from './trainer-calls.js';
+
+export interface Fitting extends JobControl {
+  readonly runtime: Runtime;
+  readonly sessions: ResidentSessions;
+  readonly features: Features;
+}
+
+/**
+ * The plan's base is what training starts from: its tensors are the trainable ones.
+ * @throws PLAN_REFUSED for another layout or options that are not valid; LABEL_UNKNOWN, DATA_EMPTY, DATA_UNSUITABLE
+ */
+export async function fit(input: FitInput, context: Fitting): Promise<TrainerCalls['fit']['output']> {
+  const { places, pipeline, base } = input;
+  const baseWeights = await readBase(join(places.blobs, base.blob.hash));
+  const layout = layoutOf([...baseWeights].map(([name, { shape }]) => [name, shape] as const));
+  checkLayout(layout, base.layoutHash);
+  const startedAtMs = performance.now();
+  const { training } = await readSite(places);
+  const { examples, features } = await context.features.of(training, pipeline, { places, ...context });
+  const labels = classNumbers(examples, pipeline.labels);
+  const featureMs = Math.round(performance.now() - startedAtMs);
+  const tail = await readPart(pipeline.tail, places.blobs);
+  const model = { ...tail, weights: new Map<string, Tensor>([...tail.weights, ...baseWeights]) };
+  const trained = await trainTail(
+    {
+      model,
+      trainable: layout.entries.map(({ name }) => name),
+      features,
+      labels,
+      options: readOptions(input.training),
+      seed: input.seed,
+    },
+    context,
+  );
+  context.onProgress({ activity: 'calibrating', progress: 0, loss: trained.loss });
+  const tailRanges = await calibrate(
+    { ...model, weights: new Map<string, Tensor>([...model.weights, ...trained.weights]) },
+    features,
+    context,
+  );
+  const trunkRanges = input.calibrateTrunk ? await calibrateTrunk(input, examples, context) : [];
+  const delta = flatten(layout, trained.weights);
+  subtract(delta, flatten(layout, baseWeights));
+  const bytes = bytesOf(tensor('float32', [delta.length], delta));
+  const fields = await sealToFile(
+    input.seal,
+    { plaintextBytes: bytes.length, chunkAt: (start, length) => bytes.subarray(start, start + length) },
+    context,
+  );
+  const { loss, initialLoss, steps, epochs, trainMs } = trained;
+  return {
+    update: { ...fields, parameterCount: layout.length },
+    exampleCount: examples.length,
+    report: { loss, initialLoss, steps, epochs, trainMs, featureMs, trunkRanges, tailRanges },
+  };
+}
+
+/** Ranges of the trunk's activations, on examples as the trunk sees them. */
+async function calibrateTrunk(
+  { pipeline, places }: FitInput,
+  examples: Awaited<ReturnType<Features['of']>>['examples'],
+  context: Fitting,
+): Promise<TensorRange[]> {
+  if (pipeline.trunk === undefined) return [];
+  const inputs: Tensor<'float32'>[] = [];
+  for (const { source, name } of examples.slice(0, calibrationExamples)) {
+    context.signal.throwIfAborted();
+    inputs.push(await preprocess(source, pipeline.preprocessing, name));
+  }
+  return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
+}
+
+async function readBase(file: string): Promise<Map<string, Tensor<'float32'>>> {
+  const { weights } = decodeSafetensors(await readFile(file));
+  return new Map([...weights].map(([name, value]) => [name, float32(name, widen(value))]));
+}
+
+function float32(name: string, value: Tensor): Tensor<'float32'> {
+  if (value.dtype === 'float32') return value;
+  throw new GraftError('PLAN_REFUSED', `the base's tensor '${name}' is ${value.dtype}; only float tensors are trained`);
+}
+
+function readOptions(text: string) {
+  try {
+    return trainingSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new GraftError('PLAN_REFUSED', 'the plan has no valid training options', { cause });
+  }
+}
+
+/** In place: trained - base. */
+function subtract(trained: Float32Array, base: Float32Array): void {
+  for (let index = 0; index < trained.length; index++) trained[index] = (trained[index] ?? 0) - (base[index] ?? 0);
+}

@@ -1,0 +1,19 @@
+/** The trainer process: forked by the daemon, ends when the daemon does. Private data and native code live here. */
+import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
+
+import { createJobs } from './jobs.adapter.js';
+import { serveJobs } from './serve.driver.js';
+
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C reaches the whole group of processes; the daemon decides when the trainer ends.
+process.on('SIGINT', () => undefined);
+
+serveJobs(
+  {
+    on: (event, listener) => process.on(event, listener),
+    send: (message) => {
+      process.send?.(message);
+    },
+  },
+  createJobs(onnxRuntime),
+);
