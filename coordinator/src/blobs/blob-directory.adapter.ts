@@ -1,0 +1,194 @@
+/**
+ * Blobs in a directory: `<2 hex>/<hash>` for whole ones, `partial/<hash>` for those that are being received.
+ * A blob appears by rename after fsync, so that a name always stands for verified, durable bytes.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { GraftError } from '@graft/core/error';
+import { limits } from '@graft/core/limits';
+import type { BlobRef } from '@graft/models/pipeline/pipeline';
+
+import type { BlobStore } from './blob-store.js';
+
+/** The file system calls that may fail; tests replace them. */
+export type BlobFiles = Pick<typeof fs, 'mkdir' | 'open' | 'readFile' | 'rename' | 'rm' | 'stat'>;
+
+const { chunkBytes } = limits;
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+
+/** A full disk, a quota or a file size limit becomes DISK_FULL; other errors pass as they are. */
+function storageError(error: unknown, directory: string): unknown {
+  if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(codeOf(error))) return error;
+  return new GraftError('DISK_FULL', `no space is left for blobs in ${directory}`, { cause: error });
+}
+
+function checkHash(hash: string): string {
+  if (/^[0-9a-f]{64}$/u.test(hash)) return hash;
+  throw new GraftError('INVALID_REQUEST', `'${hash.slice(0, 80)}' is not a sha256 in lower-case hex`);
+}
+
+/** Throws DISK_FULL where the directory cannot be made. */
+export async function blobDirectory(directory: string, files: BlobFiles = fs): Promise<BlobStore> {
+  const path = (hash: string): string => join(directory, checkHash(hash).slice(0, 2), hash);
+  const partialPath = (hash: string): string => join(directory, 'partial', checkHash(hash));
+  await files.mkdir(join(directory, 'partial'), { recursive: true, mode: 0o700 });
+
+  async function sizeOf(file: string): Promise<number | undefined> {
+    try {
+      return (await files.stat(file)).size;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** Makes the names in a directory durable. */
+  async function syncDirectory(name: string): Promise<void> {
+    const handle = await files.open(name, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Moves a synced file to its place for good. */
+  async function publish(from: string, hash: string): Promise<void> {
+    const to = path(hash);
+    const isNew = await files.mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await files.rename(from, to);
+    await syncDirectory(dirname(to));
+    if (isNew !== undefined) await syncDirectory(directory);
+  }
+
+  async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
+    const handle = await files.open(file, 'wx', 0o600);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async function put(bytes: Uint8Array): Promise<BlobRef> {
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    const ref = { hash, sizeBytes: bytes.byteLength };
+    if ((await sizeOf(path(hash))) === bytes.byteLength) return ref;
+    const temporary = join(directory, 'partial', `${hash}.${randomBytes(6).toString('hex')}`);
+    try {
+      await writeWhole(temporary, bytes);
+      await publish(temporary, hash);
+    } catch (error) {
+      await files.rm(temporary, { force: true });
+      throw storageError(error, directory);
+    }
+    return ref;
+  }
+
+  async function readChunk(hash: string, index: number): Promise<Uint8Array> {
+    const size = await sizeOf(path(hash));
+    if (size === undefined) throw new GraftError('NOT_FOUND', `no blob ${hash}`);
+    const offset = index * chunkBytes;
+    if (index < 0 || offset >= size)
+      throw new GraftError('CHUNK_OUT_OF_RANGE', `chunk ${index} of a blob of ${size} bytes`);
+    const chunk = new Uint8Array(Math.min(chunkBytes, size - offset));
+    const handle = await files.open(path(hash), 'r');
+    try {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.byteLength, offset);
+      if (bytesRead !== chunk.byteLength)
+        throw new GraftError('BLOB_CORRUPT', `blob ${hash} ends within chunk ${index}`);
+    } finally {
+      await handle.close();
+    }
+    return chunk;
+  }
+
+  async function appendChunk(hash: string, index: number, bytes: Uint8Array): Promise<void> {
+    const file = partialPath(hash);
+    const size = (await sizeOf(file)) ?? 0;
+    const next = Math.floor(size / chunkBytes);
+    if (index !== next)
+      throw new GraftError('CHUNK_OUT_OF_ORDER', `chunk ${index} of blob ${hash}, the next one is ${next}`);
+    try {
+      const handle = await files.open(file, size === 0 ? 'a' : 'r+', 0o600);
+      try {
+        // A chunk that a crash or a full disk cut short is written over.
+        if (size % chunkBytes !== 0) await handle.truncate(next * chunkBytes);
+        await writeAt(handle, bytes, next * chunkBytes);
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw storageError(error, directory);
+    }
+  }
+
+  /** sha256 of a file, a chunk at a time, so that nobody waits long for the event loop. */
+  async function hashOf(handle: fs.FileHandle): Promise<string> {
+    const hash = createHash('sha256');
+    const buffer = new Uint8Array(chunkBytes);
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, 0, chunkBytes);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  }
+
+  async function finish(hash: string, sizeBytes: number): Promise<BlobRef> {
+    if ((await sizeOf(path(hash))) === sizeBytes) return { hash, sizeBytes };
+    const file = partialPath(hash);
+    const size = await sizeOf(file);
+    if (size === undefined) throw new GraftError('NOT_FOUND', `nothing of blob ${hash} has been received`);
+    try {
+      const handle = await files.open(file, 'r+');
+      let actual: string;
+      try {
+        actual = await hashOf(handle);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      if (actual !== hash || size !== sizeBytes) {
+        await files.rm(file, { force: true });
+        throw new GraftError(
+          'BLOB_CORRUPT',
+          `blob ${hash} of ${sizeBytes} bytes came as ${size} bytes with sha256 ${actual}`,
+        );
+      }
+      await publish(file, hash);
+    } catch (error) {
+      throw storageError(error, directory);
+    }
+    return { hash, sizeBytes };
+  }
+
+  return {
+    has: (hash) => sizeOf(path(hash)),
+    put,
+    read: async (hash) => {
+      if ((await sizeOf(path(hash))) === undefined) throw new GraftError('NOT_FOUND', `no blob ${hash}`);
+      return files.readFile(path(hash));
+    },
+    readChunk,
+    partial: async (hash) => Math.floor(((await sizeOf(partialPath(hash))) ?? 0) / chunkBytes),
+    appendChunk,
+    finish,
+    delete: async (hash) => {
+      await files.rm(path(hash), { force: true });
+      await files.rm(partialPath(hash), { force: true });
+    },
+    path,
+  };
+}
+
+/** Writes all of `bytes`; one write may take fewer. */
+async function writeAt(handle: fs.FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < bytes.byteLength;) {
+    const { bytesWritten } = await handle.write(bytes, written, bytes.byteLength - written, position + written);
+    written += bytesWritten;
+  }
+}

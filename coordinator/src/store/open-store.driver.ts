@@ -1,0 +1,75 @@
+/**
+ * Opens the database: embedded (PGlite on a durable file system, under a directory lock) or a PostgreSQL server.
+ * Both speak through `pg` and kysely's stock dialect, so that one query layer serves both.
+ */
+import { join } from 'node:path';
+
+import { createPgConfig } from '@electric-sql/pglite/node-postgres';
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+
+import { openDurablePglite } from './durable-node-fs.adapter.js';
+import { lockDirectory } from './directory-lock.adapter.js';
+import { migrate } from './migrate.repository.js';
+import type { Database } from './schema.js';
+
+export type StoreOptions =
+  { readonly kind: 'embedded'; readonly directory: string } | { readonly kind: 'postgres'; readonly url: string };
+
+export interface Store {
+  readonly kind: StoreOptions['kind'];
+  readonly db: Kysely<Database>;
+  close(): Promise<void>;
+}
+
+/** A query outside the transaction in hand would wait for ever on the one connection that PGlite has; so it fails instead. */
+const connectionTimeoutMillis = 10_000;
+/** Connections to a PostgreSQL server. */
+const poolSize = 10;
+
+/** int8 as a number: times and counts here stay far below 2^53. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (id, format) =>
+    (Number(id) === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(id, format)) as never,
+};
+
+/** Throws DIRECTORY_LOCKED where another process owns the directory. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options.url);
+  const store: Store = { kind: options.kind, ...opened };
+  try {
+    await migrate(store.db);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return store;
+}
+
+function openPostgres(url: string): Omit<Store, 'kind'> {
+  const pool = new pg.Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis, types });
+  // A connection that breaks while idle is replaced; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return { db, close: () => db.destroy() };
+}
+
+async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
+  const lock = await lockDirectory(directory);
+  try {
+    const { pglite } = await openDurablePglite(join(directory, 'database'));
+    const pool = new pg.Pool({ ...createPgConfig(pglite), max: 1, connectionTimeoutMillis, types } as pg.PoolConfig);
+    const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+    return {
+      db,
+      close: async () => {
+        await db.destroy();
+        await pglite.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The tables, as kysely sees them. Times are milliseconds since the Unix epoch (bigint in the database, number here);
+ * ids are ULIDs; JSON goes in as text and comes out parsed.
+ */
+import type { ColumnType, Generated } from 'kysely';
+
+type Json = ColumnType<unknown, string, string>;
+type NullableJson = ColumnType<unknown, string | null | undefined, string | null>;
+type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>;
+
+export interface Database {
+  api_keys: ApiKeysTable;
+  enrolment_tokens: EnrolmentTokensTable;
+  agents: AgentsTable;
+  models: ModelsTable;
+  tasks: TasksTable;
+  runs: RunsTable;
+  rounds: RoundsTable;
+  outbox: OutboxTable;
+  updates: UpdatesTable;
+  checkpoints: CheckpointsTable;
+  releases: ReleasesTable;
+  instructions: InstructionsTable;
+  audit: AuditTable;
+  events: EventsTable;
+}
+
+interface ApiKeysTable {
+  id: string;
+  name: string;
+  role: string;
+  /** sha256 of the key, hex. */
+  hash: string;
+  created_at_ms: number;
+  revoked_at_ms: Nullable<number>;
+}
+
+interface EnrolmentTokensTable {
+  id: string;
+  /** Name that the agent will have. */
+  name: string;
+  hash: string;
+  needs_approval: boolean;
+  created_at_ms: number;
+  expires_at_ms: number;
+  used_at_ms: Nullable<number>;
+  revoked_at_ms: Nullable<number>;
+  agent_id: Nullable<string>;
+}
+
+interface AgentsTable {
+  id: string;
+  name: string;
+  /** 'pending', 'active' or 'revoked'. */
+  state: string;
+  signing_key: Uint8Array;
+  agreement_key: Uint8Array;
+  /** PEM. */
+  certificate: string;
+  version: Nullable<string>;
+  capabilities: NullableJson;
+  created_at_ms: number;
+  last_seen_at_ms: Nullable<number>;
+}
+
+interface ModelsTable {
+  id: string;
+  name: string;
+  card: Json;
+  /** Blob references. */
+  graph: Json;
+  weights: Json;
+  created_at_ms: number;
+}
+
+interface TasksTable {
+  id: string;
+  name: string;
+  kind: string;
+  spec: Json;
+  pipeline: NullableJson;
+  layout_hash: string;
+  parameter_count: number;
+  /** Blob references of checkpoint 0. */
+  weights: Json;
+  fp16: Json;
+  created_at_ms: number;
+}
+
+interface RunsTable {
+  id: string;
+  task_id: string;
+  /** True while the run can still change by itself. */
+  open: boolean;
+  /** A StoredRun. */
+  state: Json;
+  /** Raised with every write. */
+  version: number;
+  lease_owner: Nullable<string>;
+  lease_expires_at_ms: Nullable<number>;
+  /** Raised with every change of owner; a write with an older one is refused. */
+  fence: number;
+  created_at_ms: number;
+}
+
+interface RoundsTable {
+  run_id: string;
+  round: number;
+  phase: string;
+  started_at_ms: number;
+  finished_at_ms: Nullable<number>;
+  record: Json;
+}
+
+interface OutboxTable {
+  seq: Generated<number>;
+  run_id: string;
+  effect: Json;
+  created_at_ms: number;
+  done_at_ms: Nullable<number>;
+}
+
+interface UpdatesTable {
+  run_id: string;
+  round: number;
+  agent_id: string;
+  /** Unique to one sealing, hex. */
+  nonce: string;
+  accepted: boolean;
+  /** Empty where it was accepted. */
+  reason: string;
+  manifest: Uint8Array;
+  ciphertext: Json;
+  example_count: number;
+  received_at_ms: number;
+}
+
+interface CheckpointsTable {
+  run_id: string;
+  round: number;
+  /** Blob references. */
+  weights: Json;
+  fp16: Json;
+  created_at_ms: number;
+}
+
+interface ReleasesTable {
+  id: string;
+  task_id: string;
+  run_id: string;
+  round: number;
+  precision: string;
+  manifest: Uint8Array;
+  signature: Uint8Array;
+  measures: Json;
+  created_at_ms: number;
+}
+
+interface InstructionsTable {
+  id: string;
+  agent_id: string;
+  run_id: string;
+  round: number;
+  kind: string;
+  /** A serialized graft.v1.Instruction. */
+  payload: Uint8Array;
+  created_at_ms: number;
+  settled_at_ms: Nullable<number>;
+}
+
+interface AuditTable {
+  seq: Generated<number>;
+  at_ms: number;
+  action: string;
+  details: Json;
+  /** sha256 over the row before and this one, hex. */
+  hash: string;
+}
+
+interface EventsTable {
+  seq: Generated<number>;
+  at_ms: number;
+  kind: string;
+  run_id: Nullable<string>;
+  data: Json;
+}

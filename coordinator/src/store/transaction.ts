@@ -1,0 +1,25 @@
+/** Transactions that are tried again where PostgreSQL asks for it. */
+import type { Kysely, Transaction } from 'kysely';
+
+import type { Database } from './schema.js';
+
+/** serialization_failure and deadlock_detected: the same transaction may succeed now. */
+const retryable: ReadonlySet<string> = new Set(['40001', '40P01']);
+const attempts = 5;
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+
+/** Runs `body` in one transaction. Everything in it must use the transaction that it is given, and have no effect outside of it. */
+export async function inTransaction<T>(
+  db: Kysely<Database>,
+  body: (transaction: Transaction<Database>) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction().execute(body);
+    } catch (error) {
+      if (attempt >= attempts || !retryable.has(codeOf(error))) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10 * 2 ** attempt));
+    }
+  }
+}
