@@ -1,0 +1,43 @@
+/** The operator table: every operator that graft knows, by type of the default ONNX domain. A new operator is a new row of its family. */
+import { GraftError } from '@graft/core/error';
+
+import type { Node } from '../graph/graph.js';
+import { activationOperators } from './activations.js';
+import { arithmeticOperators } from './arithmetic.js';
+import { convOperators } from './conv.js';
+import { elementwiseOperators } from './elementwise.js';
+import { indexingOperators } from './indexing.js';
+import { matmulOperators } from './matmul.js';
+import { normalizationOperators } from './normalization.js';
+import type { Operator, OperatorRows } from './operator.js';
+import { poolOperators } from './pool.js';
+import { reductionOperators } from './reductions.js';
+import { shapingOperators } from './shaping.js';
+import { softmaxOperators } from './softmax.js';
+
+export const operatorTable: OperatorRows = {
+  ...elementwiseOperators,
+  ...activationOperators,
+  ...arithmeticOperators,
+  ...reductionOperators,
+  ...shapingOperators,
+  ...indexingOperators,
+  ...matmulOperators,
+  ...convOperators,
+  ...poolOperators,
+  ...normalizationOperators,
+  ...softmaxOperators,
+};
+
+/** The row of a node's operator. Throws MODEL_UNSUPPORTED where the table has none. */
+export function operatorOf({ name, op, domain }: Node): Operator {
+  const row = domain === '' && Object.hasOwn(operatorTable, op) ? operatorTable[op] : undefined;
+  if (row !== undefined) return row;
+  throw new GraftError(
+    'MODEL_UNSUPPORTED',
+    `node '${name}' is a ${domain === '' ? '' : `${domain}.`}${op}, which is not in the operator table`,
+    {
+      details: { node: name, op },
+    },
+  );
+}

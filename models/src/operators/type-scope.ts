@@ -1,0 +1,54 @@
+/** The types of all values of a graph, learnt node by node from the operator table. */
+import { GraftError } from '@graft/core/error';
+import { type Tensor } from '@graft/core/tensor';
+
+import type { Dimension, Node } from '../graph/graph.js';
+import type { Known, Site } from './operator.js';
+import { operatorOf } from './operator-table.js';
+
+/** Constants up to this size are followed as numbers: axes, shapes, exponents. */
+const followedElements = 256;
+
+export class TypeScope {
+  private readonly known = new Map<string, Known>();
+
+  declare(name: string, known: Known): void {
+    this.known.set(name, known);
+  }
+
+  declareTensor(name: string, { dtype, shape, data }: Tensor): void {
+    const elements = data.length <= followedElements ? { elements: Array.from(data as Iterable<number>, Number) } : {};
+    this.known.set(name, { dtype, shape, ...elements });
+  }
+
+  /** Throws TENSOR_UNKNOWN. */
+  of(name: string): Known {
+    const known = this.known.get(name);
+    if (known === undefined) throw new GraftError('TENSOR_UNKNOWN', `the graph has no tensor '${name}'`);
+    return known;
+  }
+
+  /** Throws MODEL_UNSUPPORTED where even the rank is unknown. */
+  shapeOf(name: string): readonly Dimension[] {
+    const { shape } = this.of(name);
+    if (shape === undefined) throw new GraftError('MODEL_UNSUPPORTED', `the shape of '${name}' is not known`);
+    return shape;
+  }
+
+  siteOf(node: Node): Site {
+    return { node, inputs: node.inputs.map((name) => (name === '' ? undefined : this.of(name))) };
+  }
+
+  /** Learns the types of the node's outputs. Throws MODEL_UNSUPPORTED for an operator that the table does not have. */
+  infer(node: Node): void {
+    const types = operatorOf(node).infer(this.siteOf(node));
+    for (const [i, name] of node.outputs.entries()) {
+      const type = types[i];
+      if (name !== '' && type !== undefined) this.known.set(name, type);
+    }
+  }
+
+  entries(): IterableIterator<[string, Known]> {
+    return this.known.entries();
+  }
+}
