@@ -8,7 +8,7 @@ import { valueOf } from './value-type.js';
  * Throws TENSOR_UNKNOWN, or MODEL_UNSUPPORTED where a path leads around the tensor.
  */
 export function cutAt(model: Model, tensorName: string): { trunk: Model; tail: Model } {
-  const joint = valueOf(model.graph, tensorName);
+  const joint = valueOf(model, tensorName);
   return {
     trunk: extract(model, { inputs: model.graph.inputs, outputs: [joint] }),
     tail: extract(model, { inputs: [joint], outputs: model.graph.outputs }),

@@ -153,7 +153,7 @@ describe('cutting and composing', () => {
 });
 
 describe('a head', () => {
-  const headed = withHead(model, { features: 'f', classes: 3, seed: 5, length: 2 });
+  const headed = withHead(model, { features: 'f', classes: 3, seed: 5 });
 
   it('stands on the features, and what came after them is gone', () => {
     expect(headed.graph.nodes.map(({ op }) => op)).toEqual(['Mul', 'Flatten', 'Gemm']);
@@ -162,8 +162,8 @@ describe('a head', () => {
   });
 
   it('starts from its seed, within 1/sqrt(length)', () => {
-    expect(withHead(model, { features: 'f', classes: 3, seed: 5, length: 2 })).toEqual(headed);
-    const other = withHead(model, { features: 'f', classes: 3, seed: 6, length: 2 }).weights.get('head.weight');
+    expect(withHead(model, { features: 'f', classes: 3, seed: 5 })).toEqual(headed);
+    const other = withHead(model, { features: 'f', classes: 3, seed: 6 }).weights.get('head.weight');
     expect(other).not.toEqual(headed.weights.get('head.weight'));
     const data = [...(headed.weights.get('head.weight')?.data ?? [])].map(Number);
     expect(data).toHaveLength(6);

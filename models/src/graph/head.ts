@@ -23,7 +23,7 @@ export interface HeadOptions {
  * Throws TENSOR_UNKNOWN for the features, MODEL_UNSUPPORTED where their length is not known.
  */
 export function withHead(model: Model, options: HeadOptions): Model {
-  const features = valueOf(model.graph, options.features);
+  const features = valueOf(model, options.features);
   const length = lengthOf(features, options.length);
   const trunk = extract(model, { inputs: model.graph.inputs, outputs: [features] });
   const flat = 'head.features';

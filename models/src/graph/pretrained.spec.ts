@@ -111,14 +111,24 @@ describe('the PP-OCRv4 recogniser', () => {
     expect(() => withExampleShape(model, [1, 48, 48])).toThrow(/takes \[.*3, 48.*an example is \[1, 48, 48\]/);
   });
 
+  it.each([
+    ['p2o.AveragePool.1', [480, 1, 6]],
+    ['swish_17.tmp_0', [120, 1, 6]],
+  ])('knows the shape of its features %s for examples of 48 x 48', (name, shape) => {
+    const { trunk, tail } = cutAt(withExampleShape(model, [3, 48, 48]), name);
+    const batch = trunk.graph.inputs[0]?.shape?.[0];
+    expect(trunk.graph.outputs).toEqual([{ name, dtype: 'float32', shape: [batch, ...shape] }]);
+    expect(tail.graph.inputs).toEqual(trunk.graph.outputs);
+  });
+
   it('gets a new head that gives one logit a class', async () => {
     const headed = withHead(withExampleShape(model, [3, 48, 48]), {
       features: 'p2o.AveragePool.1',
       classes: 10,
       seed: 1,
-      length: 2880,
     });
     expect(headed.weights.get('head.weight')?.shape).toEqual([10, 2880]);
+    expect(headed.graph.outputs[0]?.shape).toEqual([headed.graph.inputs[0]?.shape?.[0], 10]);
     const [result] = await runOnnx([{ file: exportOnnx(headed), feeds: { x: images } }]);
     expect(result?.get('logits')?.shape).toEqual([3, 10]);
   }, 60_000);

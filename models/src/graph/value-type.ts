@@ -1,21 +1,31 @@
-/** The type of any value of a graph: as declared, else the element type followed back to where it is declared. */
+/** The type of any value of a model: as declared, else as the operators' shape rules give it. */
 import { GraftError } from '@graft/core/error';
+import type { Tensor } from '@graft/core/tensor';
 
-import { unknownTensor } from './extract.js';
-import type { Graph, Value } from './graph.js';
+import { elementTypes } from '../formats/onnx/opset/element-type.js';
+import { inferShapes } from '../operators/infer-shapes.js';
+import { extract, unknownTensor } from './extract.js';
+import type { Model, Value } from './graph.js';
 
-/** Throws TENSOR_UNKNOWN where the graph has no such value, MODEL_UNSUPPORTED where its type is not known. */
-export function valueOf(graph: Graph, name: string): Value {
+/**
+ * Where a shape rule is missing on the way, the element type alone, followed back to where it is declared.
+ * Throws TENSOR_UNKNOWN where the graph has no such value, MODEL_UNSUPPORTED where not even that is known.
+ */
+export function valueOf(model: Model, name: string): Value {
+  const { graph } = model;
   const declared = [...graph.inputs, ...graph.weights].find((value) => value.name === name);
   if (declared !== undefined) return declared;
-  const node = graph.nodes.find(({ outputs }) => outputs.includes(name));
-  if (node === undefined || name === '') throw unknownTensor(graph, name);
-  const first = node.inputs[0];
-  if (first === undefined || first === '') {
-    throw new GraftError(
-      'MODEL_UNSUPPORTED',
-      `the type of '${name}', made by '${node.name}' (${node.op}), is not known`,
-    );
+  if (name === '' || !graph.nodes.some(({ outputs }) => outputs.includes(name))) throw unknownTensor(graph, name);
+  const way = extract(model, { inputs: graph.inputs, outputs: [{ name, dtype: 'float32' }] });
+  try {
+    const type = inferShapes(way).get(name);
+    if (type !== undefined) return { name, ...type };
+  } catch (error) {
+    if (!(error instanceof GraftError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
   }
-  return { name, dtype: valueOf(graph, first).dtype };
+  const producer = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const constant = (weight: string): Tensor | undefined => model.weights.get(weight);
+  const dtype = elementTypes({ inputs: graph.inputs, producer, constant })(name);
+  if (dtype === undefined) throw new GraftError('MODEL_UNSUPPORTED', `the element type of '${name}' is not known`);
+  return { name, dtype };
 }

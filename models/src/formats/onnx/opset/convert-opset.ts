@@ -21,8 +21,8 @@ import { resize } from './resize.js';
 import { shape } from './shape.js';
 
 /** The opsets that a file may have. */
-export const oldestOpset = 7;
-export const newestOpset = 24;
+const oldestOpset = 7;
+const newestOpset = 24;
 
 export const operatorHistories: ReadonlyMap<string, OperatorHistory> = new Map(
   [activation, arithmetic, controlFlow, layer, normalization, quantization, reduction, resize, shape].flatMap(
