@@ -272,4 +272,13 @@ export const coordinatorErrors = {
     title: 'The same request is being worked on',
     fix: 'Wait for a moment and ask again with the same Idempotency-Key.',
   },
+  HOLD_OUT_INVALID: {
+    number: 'GRAFT-1046',
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    exit: 4,
+    title: 'The hold-out examples cannot be used',
+    fix: 'Upload a safetensors file with labels (int32 [N]) and images (uint8 [N, height, width]) or features (float32 [N, length]).',
+  },
 } as const satisfies Record<string, ErrorRow>;

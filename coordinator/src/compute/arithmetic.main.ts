@@ -1,16 +1,19 @@
-/** The worker thread that opens and folds updates: started by aggregator.driver.ts, which gives it the folder of the blobs. */
+/** The worker thread for arithmetic in plain JavaScript: started by workers.driver.ts, which gives it the folder of the blobs. */
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
 import { foldUpdates, openUpdate } from './aggregate.adapter.js';
 import type { FoldRequest, OpenRequest } from './aggregation.js';
 import { answerCall, type CallRequest } from './calls.js';
+import type { PrepareInput } from './model-work.js';
+import { prepareRun } from './prepare.adapter.js';
 
 const { blobDirectory } = workerData as { readonly blobDirectory: string };
 const blobs = await openBlobDirectory(blobDirectory);
 const handlers = {
   open: (request: OpenRequest) => openUpdate(request, blobs),
   fold: (request: FoldRequest) => foldUpdates(request, blobs),
+  prepare: (input: PrepareInput) => prepareRun(input, blobs),
 };
 
 parentPort?.on('message', (request: CallRequest) => {
