@@ -101,4 +101,13 @@ export const modelErrors = {
     title: 'A node on the way to a trainable weight has no gradient',
     fix: 'Choose a scope that starts behind the node that the message names.',
   },
+  TRAINING_DIVERGED: {
+    number: 'GRAFT-3023',
+    grpc: 'FAILED_PRECONDITION',
+    http: 422,
+    retryable: false,
+    exit: 1,
+    title: 'Training ran away: the loss is no longer finite',
+    fix: 'Lower the learning rate of the task; look for examples with values that are not finite.',
+  },
 } as const satisfies Record<string, ErrorRow>;
