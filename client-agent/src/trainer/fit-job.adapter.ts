@@ -7,6 +7,7 @@ import { GraftError } from '@graft/core/error';
 import { flatten, layoutOf } from '@graft/core/layout';
 import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
+import type { Part } from '@graft/models/pipeline/pipeline';
 import { trainingSchema } from '@graft/models/pipeline/task-spec';
 import { widen } from '@graft/models/quantize/downlink';
 import type { Runtime } from '@graft/models/runtime/runtime';
@@ -17,16 +18,16 @@ import { checkLayout } from './base-header.adapter.js';
 import { calibrate, calibrationExamples } from './calibrate.adapter.js';
 import type { Features } from './features-of.adapter.js';
 import { preprocess } from './preprocess.adapter.js';
-import { readPart, type ResidentSessions } from './resident-sessions.adapter.js';
+import { partKey, readPart } from './resident-sessions.adapter.js';
 import { sealToFile } from './seal-to-file.adapter.js';
 import type { JobControl } from './serve.driver.js';
 import { readSite } from './site-examples.adapter.js';
-import { trainTail } from './train-tail.adapter.js';
+import type { TrainingSteps } from './train-tail.adapter.js';
 import type { FitInput, TrainerCalls } from './trainer-calls.js';
 
 export interface Fitting extends JobControl {
   readonly runtime: Runtime;
-  readonly sessions: ResidentSessions;
+  readonly steps: TrainingSteps;
   readonly features: Features;
 }
 
@@ -46,13 +47,15 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const featureMs = Math.round(performance.now() - startedAtMs);
   const tail = await readPart(pipeline.tail, places.blobs);
   const model = { ...tail, weights: new Map<string, Tensor>([...tail.weights, ...baseWeights]) };
-  const trained = await trainTail(
+  const options = readOptions(input.training);
+  const trained = await context.steps.train(
     {
+      key: partKey(withoutBase(input)),
       model,
       trainable: layout.entries.map(({ name }) => name),
       features,
       labels,
-      options: readOptions(input.training),
+      options,
       seed: input.seed,
     },
     context,
@@ -72,11 +75,11 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
     { plaintextBytes: bytes.length, chunkAt: (start, length) => bytes.subarray(start, start + length) },
     context,
   );
-  const { loss, initialLoss, steps, epochs, trainMs } = trained;
+  const { loss, initialLoss, steps, trainMs } = trained;
   return {
     update: { ...fields, parameterCount: layout.length },
     exampleCount: examples.length,
-    report: { loss, initialLoss, steps, epochs, trainMs, featureMs, trunkRanges, tailRanges },
+    report: { loss, initialLoss, steps, epochs: options.epochs, trainMs, featureMs, trunkRanges, tailRanges },
   };
 }
 
@@ -93,6 +96,12 @@ async function calibrateTrunk(
     inputs.push(await preprocess(source, pipeline.preprocessing, name));
   }
   return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
+}
+
+/** The tail's files but the base, which changes every round and is fed to the training graph. */
+function withoutBase({ pipeline, base }: FitInput): Part {
+  const { graph, weights } = pipeline.tail;
+  return { graph, weights: weights.filter(({ hash }) => hash !== base.blob.hash) };
 }
 
 async function readBase(file: string): Promise<Map<string, Tensor<'float32'>>> {

@@ -1,8 +1,13 @@
 /** The trainer's side of the IPC channel: jobs one after another, cancelled ones skipped, errors as values. */
+import { performance } from 'node:perf_hooks';
+
 import { GraftError } from '@graft/core/error';
 
 import { messageOf } from '../output/output.js';
 import type { CallName, Progress, TrainerCalls, TrainerReply, TrainerRequest } from './trainer-calls.js';
+
+/** Least time between two messages of progress of one activity, milliseconds. */
+const progressEveryMs = 100;
 
 export interface JobControl {
   readonly signal: AbortSignal;
@@ -60,6 +65,17 @@ async function answer(
     if (known.code === 'INTERNAL' && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
     send({ id, kind: 'failed', code: known.code, message: known.message, details: known.details });
   }
+}
+
+/** Progress is worth a message when the activity changes or some time has passed. */
+function throttled(send: (progress: Progress) => void): (progress: Progress) => void {
+  let last: { activity: string; atMs: number } | undefined;
+  return (progress) => {
+    const atMs = performance.now();
+    if (last?.activity === progress.activity && atMs - last.atMs < progressEveryMs) return;
+    last = { activity: progress.activity, atMs };
+    send(progress);
+  };
 }
 
 function run(request: Exclude<TrainerRequest, { call: 'cancel' }>, jobs: TrainerJobs, control: JobControl) {
