@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { serverChannelOptions } from './channel-options.js';
 import { allocateChunk } from './chunk-codec.adapter.js';
 import { enrolmentClient, federationClient, type FederationClient, uploadMetadata } from './clients.adapter.js';
+import type { Chunk } from './messages.js';
 import { widenServerWindow } from './server-window.adapter.js';
 import {
   enrolmentService,
@@ -29,19 +30,23 @@ const federation: FederationHandlers = {
     call.end();
   },
   uploadState: (_call, callback) => callback({ code: status.NOT_FOUND, details: 'no such blob' }),
-  upload: async (call, callback) => {
+  upload: (call, callback) => {
     if (call.metadata.get(uploadMetadata.firstChunk)[0] !== '0') {
       callback({ code: status.FAILED_PRECONDITION, details: 'the next chunk is 0' });
       return;
     }
+    const hash = String(call.metadata.get(uploadMetadata.blob)[0]);
+    const sizeBytes = Number(call.metadata.get(uploadMetadata.size)[0]);
     const parts: Uint8Array[] = [];
-    for await (const { data } of call) parts.push(data);
-    const hash = Buffer.concat(parts).equals(blob) ? String(call.metadata.get(uploadMetadata.blob)[0]) : 'differs';
-    callback(null, { blob: { hash, sizeBytes: Number(call.metadata.get(uploadMetadata.size)[0]) } });
+    call.on('data', ({ data }: Chunk) => parts.push(data));
+    call.on('end', () => {
+      const same = Buffer.concat(parts).equals(blob);
+      callback(null, { blob: { hash: same ? hash : 'differs', sizeBytes } });
+    });
   },
   reportUpdate: (_call, callback) => callback(null, verdict),
   reportFailure: (_call, callback) => callback(null, verdict),
-  reportEvaluation: (call, callback) => callback(null, { ...verdict, message: String(call.request.int8) }),
+  reportEvaluation: (call, callback) => callback(null, { ...verdict, message: JSON.stringify(call.request.int8) }),
   reportInstalled: () => undefined,
 };
 

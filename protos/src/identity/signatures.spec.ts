@@ -1,6 +1,6 @@
 /** Signatures: each for one purpose and one signer; the test vector of RFC 8032. */
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createPublicKey, verify } from 'node:crypto';
 import { agreementKeyFromSeed, signingKeyFromSeed } from './keys.js';
 import * as signatures from './signatures.js';

@@ -1,7 +1,7 @@
 /** The gate of a report: signature, sender, round, base, layout, size. */
 import { describe, expect, test } from '@jest/globals';
 import { limits } from '@graft/core/limits';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { randomSeed } from '../identity/random.adapter.js';
 import { signingKeyFromSeed } from '../identity/keys.js';
 import { signRelease, signUpdate } from '../identity/signatures.js';

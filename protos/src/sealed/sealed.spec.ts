@@ -1,7 +1,7 @@
 /** Sealing and opening: what comes back, and what is refused. The attacker holds every byte on the wire, and old rounds. */
 import { describe, expect, test } from '@jest/globals';
 import { limits } from '@graft/core/limits';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { createRoundKey, randomSeed } from '../identity/random.adapter.js';
 import { agreementKeyFromSeed, signingKeyFromSeed } from '../identity/keys.js';
@@ -22,6 +22,16 @@ const context: SealContext = {
   layoutHash: 'c'.repeat(64),
 };
 
+const signatures = new Map<string, Uint8Array>();
+
+/** The signature of a round key, made once. */
+function signedKey(runId: string, round: number, key: Uint8Array): Uint8Array {
+  const name = `${runId} ${round} ${key.join()}`;
+  const signature = signatures.get(name) ?? signRoundKey(identity, { runId, round, roundKey: key });
+  signatures.set(name, signature);
+  return signature;
+}
+
 interface Sealed {
   readonly manifest: UpdateManifest;
   readonly chunks: readonly Uint8Array[];
@@ -34,7 +44,7 @@ function seal(plaintext: Uint8Array, change: Partial<SealContext> = {}, key = ro
     context: bound,
     plaintextBytes: plaintext.byteLength,
     roundKey: key,
-    roundKeySignature: signRoundKey(identity, { runId, round, roundKey: key }),
+    roundKeySignature: signedKey(runId, round, key),
     identityKey: identity.publicKey,
   });
   const chunks = [...plaintextChunks(plaintext)].map((chunk) => sealer.seal(chunk));
@@ -101,7 +111,7 @@ describe('a sealed delta', () => {
 
   test('may be sealed into a buffer of the caller', () => {
     const into = new Uint8Array(limits.chunkBytes);
-    const signature = signRoundKey(identity, { runId: '01RUN', round: 7, roundKey: roundKey.publicKey });
+    const signature = signedKey('01RUN', 7, roundKey.publicKey);
     const sealer = createSealer({
       context,
       plaintextBytes: 8,
@@ -119,7 +129,7 @@ describe('a sealed delta', () => {
       context,
       plaintextBytes: twoAndAHalf.byteLength,
       roundKey: key,
-      roundKeySignature: signRoundKey(identity, { runId: '01RUN', round: 7, roundKey: key }),
+      roundKeySignature: signedKey('01RUN', 7, key),
       identityKey: identity.publicKey,
     });
     expect(() => sealer.finish()).toThrow('0 of 3 chunks are sealed');
@@ -254,7 +264,7 @@ describe('a sealed delta is refused', () => {
 
 describe('an agent does not seal', () => {
   const key = roundKey.publicKey;
-  const signature = signRoundKey(identity, { runId: '01RUN', round: 7, roundKey: key });
+  const signature = signedKey('01RUN', 7, key);
   const options = {
     context,
     plaintextBytes: 4,

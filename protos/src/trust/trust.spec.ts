@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { enrolmentClient } from '../clients.adapter.js';
-import { enrolmentService } from '../service-definitions.adapter.js';
+import { type EnrolmentHandlers, enrolmentService } from '../service-definitions.adapter.js';
 import { type CertifiedKey, createCa, createServerCertificate, signAgentCertificate } from './authority.adapter.js';
 import { createCsr } from './csr.adapter.js';
 import { describeCertificate, fetchCaByFingerprint, fingerprint } from './fingerprint.adapter.js';
@@ -133,14 +133,15 @@ describe('certificates', () => {
 
   test('serve gRPC with mutual TLS', async () => {
     const grpc = new Server();
-    grpc.addService(enrolmentService, {
+    const handlers: EnrolmentHandlers = {
       enrol: (call, callback) => {
         const name = call.getAuthContext()?.sslPeerCertificate?.subject.CN;
         const none = new Uint8Array();
         const response = { certificate: none, caCertificate: none, identityKey: none, federationAddress: '' };
         callback(null, { ...response, agentId: String(name), agentName: '', protocol: 1 });
       },
-    });
+    };
+    grpc.addService(enrolmentService, handlers);
     const pair = { cert_chain: Buffer.from(server.certificatePem), private_key: Buffer.from(server.privateKeyPem) };
     const secure = ServerCredentials.createSsl(Buffer.from(ca.certificatePem), [pair], true);
     const port = await new Promise<number>((resolve, reject) => {
