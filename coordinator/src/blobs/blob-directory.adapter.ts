@@ -31,7 +31,7 @@ function checkHash(hash: string): string {
 }
 
 /** Throws DISK_FULL where the directory cannot be made. */
-export async function blobDirectory(directory: string, files: BlobFiles = fs): Promise<BlobStore> {
+export async function openBlobDirectory(directory: string, files: BlobFiles = fs): Promise<BlobStore> {
   const path = (hash: string): string => join(directory, checkHash(hash).slice(0, 2), hash);
   const partialPath = (hash: string): string => join(directory, 'partial', checkHash(hash));
   await files.mkdir(join(directory, 'partial'), { recursive: true, mode: 0o700 });
