@@ -10,21 +10,27 @@ export interface FeatureNames {
   readonly output: string;
 }
 
+export interface Trunk {
+  readonly session: Session;
+  readonly names: FeatureNames;
+  /** Shape of the features of one example. */
+  readonly shape: readonly number[];
+}
+
 /**
  * The features of each example, in order, each without its batch dimension; views into one array a batch.
  * @param examples float32, all of one shape, without a batch dimension
  * @param batchSize examples a run; the last run may have fewer
- * Throws MODEL_MALFORMED where the trunk does not give one row an example.
+ * Throws MODEL_MALFORMED where the trunk does not give one row of the shape for each example.
  */
 export async function* computeFeatures(
-  session: Session,
-  names: FeatureNames,
+  { session, names, shape }: Trunk,
   { examples, batchSize }: { examples: readonly Tensor<'float32'>[]; batchSize: number },
 ): AsyncGenerator<Tensor<'float32'>> {
   for (let begin = 0; begin < examples.length; begin += batchSize) {
     const batch = examples.slice(begin, begin + batchSize);
     const fetches = await session.run({ [names.input]: stack(batch) });
-    yield* unstack(fetches[names.output], names.output, batch.length);
+    yield* unstack(fetches[names.output], names.output, [batch.length, ...shape]);
   }
 }
 
@@ -43,15 +49,15 @@ export function stack(examples: readonly Tensor<'float32'>[]): Tensor<'float32'>
   return tensor('float32', [examples.length, ...first.shape], data);
 }
 
-function* unstack(value: Tensor | undefined, name: string, count: number): Generator<Tensor<'float32'>> {
-  if (value?.dtype !== 'float32' || value.shape[0] !== count) {
+function* unstack(value: Tensor | undefined, name: string, expected: readonly number[]): Generator<Tensor<'float32'>> {
+  if (value?.dtype !== 'float32' || value.shape.join() !== expected.join()) {
     const got = value === undefined ? 'nothing' : `${value.dtype} [${value.shape.join(', ')}]`;
     throw new GraftError(
       'MODEL_MALFORMED',
-      `the trunk gives ${got} as '${name}' for ${count} examples, expected float32`,
+      `the trunk gives ${got} as '${name}', expected float32 [${expected.join(', ')}]`,
     );
   }
-  const shape = value.shape.slice(1);
+  const [count = 0, ...shape] = expected;
   const length = elementCount(shape);
   for (let i = 0; i < count; i++) yield tensor('float32', shape, value.data.subarray(i * length, (i + 1) * length));
 }
