@@ -11,6 +11,7 @@ import { withExampleShape } from '@graft/models/graph/example-shape';
 import type { Model } from '@graft/models/graph/graph';
 import { withHead } from '@graft/models/graph/head';
 import { loadPart, partsOf } from '@graft/models/pipeline/load-part';
+import type { ModelCard } from '@graft/models/pipeline/model-card';
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { exampleShape } from '@graft/models/pipeline/preprocessing';
 import type { FitTask, ProbeTask } from '@graft/models/pipeline/task-spec';
@@ -24,7 +25,7 @@ export async function prepareRun(input: PrepareInput, blobs: Blobs): Promise<Pre
   const { task, taskId, seed } = input;
   return task.kind === 'probe'
     ? prepareProbe(taskId, task, blobs)
-    : prepareFit(task, { taskId, seed, model: await baseModel(input, blobs) }, blobs);
+    : prepareFit(task, { taskId, seed, card: input.model?.card, model: await baseModel(input, blobs) }, blobs);
 }
 
 /** The tensor that a probe passes around. */
@@ -47,14 +48,18 @@ async function baseModel({ task, model }: PrepareInput, blobs: Blobs): Promise<M
   return loadPart(graph, [weights]);
 }
 
-async function prepareFit(
-  task: FitTask,
-  { taskId, seed, model }: { readonly taskId: string; readonly seed: number; readonly model: Model },
-  blobs: Blobs,
-): Promise<Prepared> {
+interface FitSource {
+  readonly taskId: string;
+  readonly seed: number;
+  readonly card: ModelCard | undefined;
+  readonly model: Model;
+}
+
+async function prepareFit(task: FitTask, { taskId, seed, card, model }: FitSource, blobs: Blobs): Promise<Prepared> {
   const { features, labels, preprocessing } = task;
   const sized = withExampleShape(model, exampleShape(preprocessing));
-  const headed = withHead(sized, { features, classes: labels.length, seed });
+  const length = card?.features.find(({ tensor: name }) => name === features)?.length;
+  const headed = withHead(sized, { features, classes: labels.length, seed, ...(length !== undefined && { length }) });
   const joint = task.scope === 'head' ? features : inputOfNode(headed, task.scope.slice('from:'.length));
   const isWhole = headed.graph.inputs.some(({ name }) => name === joint);
   const { trunk, tail } = isWhole ? { trunk: undefined, tail: headed } : cutAt(headed, joint);

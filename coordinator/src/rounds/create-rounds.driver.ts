@@ -20,6 +20,7 @@ import {
 } from './reports.driver.js';
 import type { Heartbeat, InstructionHub, Logger, Rounds } from './rounds.js';
 import { ownRun, type MakeEvent, type RunOwner } from './run-owner.driver.js';
+import { transferredSince, type TransferMeter } from './transferred.js';
 import { defaultRunSettings, runPlan, type RunSettings } from './run-plan.js';
 
 export interface RoundsDependencies {
@@ -33,6 +34,8 @@ export interface RoundsDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings?: Partial<RunSettings>;
+  /** Bytes of blobs to and from each agent since the coordinator started; without it rounds count none. */
+  readonly meter?: TransferMeter;
 }
 
 /** Leases last three times this; see EngineStore.renew. */
@@ -60,6 +63,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     const { runId } = owned.lease;
     const owner = ownRun(owned, {
       store,
+      transferred: transferredSince(dependencies.meter),
       perform: (effect, run) => performEffect(effect, run, dependencies),
       wake: (agentId) => hub.wake(agentId),
       active: () => activity.active(clock.nowMs(), activeWithinMs),

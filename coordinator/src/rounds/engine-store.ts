@@ -4,6 +4,7 @@ import type { BlobRef } from '@graft/models/pipeline/pipeline';
 import type { TaskSpec } from '@graft/models/pipeline/task-spec';
 
 import type { OutboxEffect, Step } from './machine/effect.js';
+import type { Transferred } from './machine/record.js';
 import type { ReleasedMeasures } from './machine/state.js';
 import type { StoredRun } from './material.js';
 
@@ -30,6 +31,8 @@ export interface EventContext {
   readonly doneSeq?: number;
   /** The signed report behind an `updateReceived`. */
   readonly report?: { readonly agentId: string; readonly round: number } & ReportedUpdate;
+  /** Bytes of blobs that went to and from each agent since the step before. */
+  readonly transferred?: Transferred;
 }
 
 export interface ReportedUpdate {

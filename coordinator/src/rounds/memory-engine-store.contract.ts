@@ -84,7 +84,7 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
     const { runId, fence } = lease;
     const stored = runs.get(runId);
     if (stored?.fence !== fence) throw new GraftError('LEASE_LOST', `run ${runId} has another owner`);
-    const written = stepRows(before, result, { context, transferred: {} }, sources);
+    const written = stepRows(before, result, context, sources);
     runs.set(runId, { json: JSON.stringify(written.run), fence });
     for (const row of outbox) if (row.seq === context.doneSeq) row.done = true;
     const fresh = written.outbox.map((effect) => ({ seq: outbox.length + 1, runId, effect, done: false }));

@@ -10,6 +10,7 @@ import type { EngineStore, EventContext, Lease, OutboxRow, OwnedRun } from './en
 import type { OutboxEffect, Step } from './machine/effect.js';
 import type { RunEvent } from './machine/event.js';
 import { step, wakeAtMs } from './machine/machine.js';
+import type { Transferred } from './machine/record.js';
 import { isOpen, type RunState } from './machine/state.js';
 import type { StoredRun } from './material.js';
 import type { Logger } from './rounds.js';
@@ -25,6 +26,8 @@ export interface OwnerDependencies {
   /** Performs one effect and answers the event that it results in. */
   perform(effect: OutboxEffect, run: StoredRun): Promise<Untimed>;
   wake(agentId: string): void;
+  /** Bytes of blobs that passed since it was asked last. */
+  transferred(): Transferred;
   /** Agents that made progress lately. */
   active(): readonly string[];
   /** Called once, when the run is over or lost. */
@@ -77,7 +80,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
 
   async function persist(result: Step, context: EventContext): Promise<void> {
     try {
-      const saved = await store.save(lease, run, result, context);
+      const saved = await store.save(lease, run, result, { ...context, transferred: dependencies.transferred() });
       run = saved.run;
       for (const agentId of saved.wake) dependencies.wake(agentId);
       for (const row of saved.outbox) void act(row);

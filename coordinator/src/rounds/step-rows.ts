@@ -62,15 +62,10 @@ export interface RowSources {
   signRelease(manifest: Uint8Array): Uint8Array;
 }
 
-export function stepRows(
-  before: StoredRun,
-  result: Step,
-  input: { readonly context: EventContext; readonly transferred: Transferred },
-  sources: RowSources,
-): StepRows {
+export function stepRows(before: StoredRun, result: Step, context: EventContext, sources: RowSources): StepRows {
   const { state } = result;
   const run = withKey(
-    { ...before, machine: state, transferred: countBytes(before, state, input.transferred) },
+    { ...before, machine: state, transferred: countBytes(before, state, context.transferred ?? {}) },
     result,
     sources,
   );
@@ -79,7 +74,7 @@ export function stepRows(
   const release = committed && releaseRow(run, sources);
   const installs =
     release === undefined || committed === undefined ? [] : installRows(committed.installAt, release, state, sources);
-  const verdict = input.context.report === undefined ? undefined : result.verdict;
+  const verdict = context.report === undefined ? undefined : result.verdict;
   const isOver = state.status === 'completed' || state.status === 'failed' || state.status === 'stopped';
   return {
     run,
