@@ -7,7 +7,9 @@ import { GraftError } from '@graft/core/error';
 
 import type { AgentDirectory, AgentState } from '../federation/agent-directory.js';
 import type { Rounds } from '../rounds/rounds.js';
+import { appendAudit } from '../store/audit.repository.js';
 import type { Database } from '../store/schema.js';
+import { inTransaction } from '../store/transaction.js';
 import { agentViewSchema, type AgentView } from './agent-view.js';
 import type { Agents } from './agents.js';
 
@@ -22,8 +24,6 @@ export interface AgentsPorts {
   readonly activity: Rounds['activity'];
   /** Ends the agent's stream. */
   readonly disconnect: (agentId: string, error: GraftError) => void;
-  /** Writes down who changed what. */
-  readonly audit: (action: string, details: Readonly<Record<string, string>>) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -67,8 +67,11 @@ export function agentsRepository(ports: AgentsPorts): Agents {
   const view = (row: AgentRow): AgentView => viewOf(row, new Set(ports.connected()), ports.activity());
   const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentView> => {
     if (row.state !== state) {
-      await db.updateTable('agents').set({ state }).where('id', '=', row.id).execute();
-      await ports.audit(action, { agentId: row.id, name: row.name, by });
+      await inTransaction(db, async (transaction) => {
+        await transaction.updateTable('agents').set({ state }).where('id', '=', row.id).execute();
+        const details = { agentId: row.id, name: row.name, by };
+        await appendAudit(transaction, { atMs: ports.clock.nowMs(), action, details });
+      });
     }
     return view({ ...row, state });
   };

@@ -5,7 +5,9 @@ import { ulid } from 'ulid';
 import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 
+import { appendAudit } from '../store/audit.repository.js';
 import type { Database } from '../store/schema.js';
+import { inTransaction } from '../store/transaction.js';
 import type { EnrolPorts } from './enrol.js';
 import type { EnrolmentTokens } from './enrolment-tokens.js';
 import { hashSecret, newSecret } from './token.adapter.js';
@@ -19,10 +21,9 @@ export interface TokensPorts {
   /** host:port of the enrolment service. */
   readonly server: () => string;
   readonly fingerprint: string;
-  readonly audit: (action: string, details: Readonly<Record<string, string>>) => Promise<void>;
 }
 
-export function tokensRepository({ db, clock, server, fingerprint, audit }: TokensPorts): EnrolmentTokens {
+export function tokensRepository({ db, clock, server, fingerprint }: TokensPorts): EnrolmentTokens {
   return {
     list: async () => {
       const rows = await db
@@ -45,34 +46,41 @@ export function tokensRepository({ db, clock, server, fingerprint, audit }: Toke
         created_at_ms: atMs,
         expires_at_ms: atMs + expiresInMs,
       };
-      await db.insertInto('enrolment_tokens').values(row).execute();
-      await audit('token.created', { tokenId: row.id, name, by });
+      await inTransaction(db, async (transaction) => {
+        await transaction.insertInto('enrolment_tokens').values(row).execute();
+        await appendAudit(transaction, { atMs, action: 'token.created', details: { tokenId: row.id, name, by } });
+      });
       const command = `graft-agent enroll --server ${server()} --token ${token} --fingerprint ${fingerprint}`;
       return { id: row.id, name, token, server: server(), fingerprint, command, expiresAtMs: row.expires_at_ms };
     },
     revoke: async (id, by) => {
-      const row = await db
-        .updateTable('enrolment_tokens')
-        .set({ revoked_at_ms: clock.nowMs() })
-        .where('id', '=', id)
-        .where('used_at_ms', 'is', null)
-        .where('revoked_at_ms', 'is', null)
-        .returningAll()
-        .executeTakeFirst();
-      if (row !== undefined) await audit('token.revoked', { tokenId: id, name: row.name, by });
-      const known =
-        row ?? (await db.selectFrom('enrolment_tokens').selectAll().where('id', '=', id).executeTakeFirst());
-      if (known === undefined) throw new GraftError('NOT_FOUND', `there is no enrolment token ${id}`);
-      return view(known, clock.nowMs());
+      const atMs = clock.nowMs();
+      const row = await inTransaction(db, async (transaction) => {
+        const revoked = await transaction
+          .updateTable('enrolment_tokens')
+          .set({ revoked_at_ms: atMs })
+          .where('id', '=', id)
+          .where('used_at_ms', 'is', null)
+          .where('revoked_at_ms', 'is', null)
+          .returningAll()
+          .executeTakeFirst();
+        if (revoked === undefined)
+          return transaction.selectFrom('enrolment_tokens').selectAll().where('id', '=', id).executeTakeFirst();
+        await appendAudit(transaction, {
+          atMs,
+          action: 'token.revoked',
+          details: { tokenId: id, name: revoked.name, by },
+        });
+        return revoked;
+      });
+      if (row === undefined) throw new GraftError('NOT_FOUND', `there is no enrolment token ${id}`);
+      return view(row, atMs);
     },
   };
 }
 
 /** What enrolment asks of the store. */
-export function tokenRedemption({
-  db,
-  audit,
-}: Pick<TokensPorts, 'db' | 'audit'>): Pick<EnrolPorts, 'checkToken' | 'redeem'> {
+export function tokenRedemption(db: Kysely<Database>): Pick<EnrolPorts, 'checkToken' | 'redeem'> {
   return {
     checkToken: async (token, atMs) => {
       const row = await db
@@ -83,8 +91,8 @@ export function tokenRedemption({
       const state = row && view(row, atMs).state;
       if (state !== 'open') throw notOpen(state);
     },
-    redeem: async (token, agent) => {
-      const name = await db.transaction().execute(async (transaction) => {
+    redeem: async (token, agent) =>
+      inTransaction(db, async (transaction) => {
         const used = await transaction
           .updateTable('enrolment_tokens')
           .set({ used_at_ms: agent.atMs, agent_id: agent.id })
@@ -109,11 +117,13 @@ export function tokenRedemption({
             created_at_ms: agent.atMs,
           })
           .execute();
+        await appendAudit(transaction, {
+          atMs: agent.atMs,
+          action: 'agent.enrolled',
+          details: { agentId: agent.id, name: used.name },
+        });
         return used.name;
-      });
-      await audit('agent.enrolled', { agentId: agent.id, name });
-      return name;
-    },
+      }),
   };
 }
 

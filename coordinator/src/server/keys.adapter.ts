@@ -16,6 +16,8 @@ export interface CoordinatorKeys {
   readonly identity: SigningKey;
   /** 32 bytes. */
   readonly masterKey: Uint8Array;
+  /** Names this directory's coordinator among others on the same database, before and after a restart; no secret. */
+  readonly instanceId: string;
 }
 
 /** Reads the keys of a directory, and makes those that are not there yet. */
@@ -37,6 +39,9 @@ export async function loadKeys(directory: string, atMs: number): Promise<Coordin
     ca: readCa(join(folder, 'ca.json'), ca),
     identity: signingKeyFromSeed(await seed('identity.seed')),
     masterKey: await seed('master.key'),
+    instanceId: await once(join(folder, 'instance.id'), async () =>
+      Buffer.from(randomSeed()).toString('hex').slice(0, 16),
+    ),
   };
 }
 

@@ -4,7 +4,7 @@ import { destination, pino, type Logger } from 'pino';
 
 export function createLogger(level: string): Logger {
   return pino(
-    { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     destination({ fd: 2, sync: true }),
   );
 }

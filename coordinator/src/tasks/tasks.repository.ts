@@ -5,6 +5,7 @@ import { ulid } from 'ulid';
 import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 import { seedFrom } from '@graft/core/random';
+import { blobRefSchema, pipelineSchema } from '@graft/models/pipeline/pipeline';
 import { taskSpecSchema, type TaskSpec } from '@graft/models/pipeline/task-spec';
 
 import type { BlobStore } from '../blobs/blob-store.js';
@@ -85,5 +86,15 @@ export function tasksRepository({ db, models, work, blobs, clock }: TasksPorts):
 
 function view(row: Selectable<Database['tasks']>): TaskView {
   const spec = taskSpecSchema.parse(row.spec);
-  return { id: row.id, name: row.name, kind: spec.kind, spec, createdAtMs: row.created_at_ms } as TaskView;
+  return {
+    id: row.id,
+    name: row.name,
+    kind: spec.kind,
+    spec,
+    ...(row.pipeline !== null && { pipeline: pipelineSchema.parse(row.pipeline) }),
+    layoutHash: row.layout_hash,
+    parameterCount: row.parameter_count,
+    checkpoint: { weights: blobRefSchema.parse(row.weights), fp16: blobRefSchema.parse(row.fp16) },
+    createdAtMs: row.created_at_ms,
+  };
 }

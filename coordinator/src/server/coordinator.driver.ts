@@ -1,0 +1,145 @@
+/** A coordinator from its configuration to its doors: each step may use the ones before, and is undone in the other order. */
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+import type { Logger } from 'pino';
+import { ulid } from 'ulid';
+
+import type { Clock } from '@graft/core/clock';
+import { signAgentCertificate } from '@graft/protos/trust/authority.adapter';
+import { fingerprint } from '@graft/protos/trust/fingerprint.adapter';
+
+import { apiKeys } from '../access/api-keys.repository.js';
+import { agentDirectory } from '../agents/agents.repository.js';
+import { createApi } from '../api/api-app.module.js';
+import { idempotency } from '../api/idempotency.adapter.js';
+import { memoryAnswers } from '../api/idempotency.js';
+import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
+import type { Config } from '../config/config.js';
+import { rateLimit } from '../enrolment/rate-limit.js';
+import { tokenRedemption } from '../enrolment/tokens.repository.js';
+import { openStore } from '../store/open-store.driver.js';
+import { eventLoopDelay } from '../system/metrics.adapter.js';
+import { openAgentDoors, openApiDoor, type AgentDoors } from './doors.driver.js';
+import { startEngine, type Engine, type EngineOptions } from './engine.driver.js';
+import { ensureFirstKey } from './first-key.adapter.js';
+import { loadKeys } from './keys.adapter.js';
+import { nestLogger } from './logger.adapter.js';
+import { removeReadyFile, writeReadyFile, type Ready } from './ready-file.adapter.js';
+import { createServices } from './services.driver.js';
+import { version } from './version.js';
+
+export interface Coordinator {
+  readonly ready: Ready;
+  /** Tells the agents, lets what is in hand end, gives back the runs, closes the store. */
+  stop(): Promise<void>;
+}
+
+/** How long calls in hand may go on once the coordinator is told to stop. */
+const graceMs = 5_000;
+
+/** When agents come back after a planned stop; each adds its own jitter. */
+const reconnectAfterMs = 1_000;
+
+/** 20 sites behind one address may enrol at once; then one every 3 seconds. */
+const enrolmentRate = { burst: 20, refillMs: 3_000, addresses: 10_000 };
+
+/** Answers that are kept for repeated requests. */
+const keptAnswers = 1_000;
+
+const clock: Clock = { nowMs: () => Date.now() };
+
+type Closers = (() => Promise<void>)[];
+
+/** Starts everything, or leaves nothing behind. Throws DIRECTORY_LOCKED, PORT_IN_USE, KEYS_DAMAGED. */
+export async function startCoordinator(config: Config, log: Logger): Promise<Coordinator> {
+  const closers: Closers = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return { ready: await start(config, log, closers), stop: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(config: Config, log: Logger, closers: Closers): Promise<Ready> {
+  const startedAtMs = clock.nowMs();
+  const directory = resolve(config.dir);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const store = await openStore(
+    config.db === undefined ? { kind: 'embedded', directory } : { kind: 'postgres', url: config.db },
+  );
+  closers.push(async () => store.close());
+  const { db } = store;
+  const keys = await loadKeys(directory, startedAtMs);
+  const caFingerprint = fingerprint(keys.ca.certificatePem);
+  const eventLoop = eventLoopDelay();
+  closers.push(async () => eventLoop.close());
+
+  const blobDirectory = join(directory, 'blobs');
+  const blobs = await openBlobDirectory(blobDirectory);
+  const parts = { db, blobs, blobDirectory, keys, clock, log };
+  const engine = await startEngine(parts);
+  closers.push(async () => engine.rounds.shutdown());
+
+  const doors = await openDoors(config, parts, engine);
+  closers.push(async () => doors.close(graceMs));
+  let isReady = true;
+  const services = createServices({
+    ...parts,
+    engine,
+    eventLoop,
+    startedAtMs,
+    doors,
+    caFingerprint,
+    isReady: () => isReady,
+  });
+  const accessKeys = apiKeys(db);
+  if (await ensureFirstKey(directory, accessKeys, startedAtMs))
+    log.info({ directory }, 'the first API key is in admin.key');
+  const app = await createApi({
+    services,
+    callerOf: accessKeys.callerOf,
+    idempotency: idempotency(memoryAnswers(keptAnswers), clock, log),
+    log,
+    nestLog: nestLogger(log),
+    version,
+  });
+  closers.push(async () => app.close());
+  const apiUrl = await openApiDoor(app, config);
+
+  const { grpcAddress, enrolAddress } = doors;
+  const ready = { pid: process.pid, apiUrl, grpcAddress, enrolAddress, caFingerprint };
+  await writeReadyFile(directory, ready);
+  closers.push(async () => {
+    isReady = false;
+    await removeReadyFile(directory);
+    await engine.hub.drain(reconnectAfterMs);
+    services.events.close();
+  });
+  log.info({ ...ready, database: store.kind }, 'the coordinator is ready');
+  return ready;
+}
+
+/** The ports that agents call. */
+async function openDoors(config: Config, parts: EngineOptions, engine: Engine): Promise<AgentDoors> {
+  const { db, keys, blobs, log } = parts;
+  return openAgentDoors({
+    config,
+    keys,
+    clock,
+    federation: { ...engine, agents: agentDirectory(db), blobs, clock, log, version },
+    enrolment: {
+      ...tokenRedemption(db),
+      rateLimit: rateLimit(enrolmentRate),
+      newId: () => ulid(clock.nowMs()),
+      sign: async (csr, agentId, atMs) => signAgentCertificate(keys.ca, csr, { agentId, atMs }),
+      caCertificate: keys.ca.certificatePem,
+      identityKey: keys.identity.publicKey,
+      log,
+    },
+  });
+}

@@ -1,0 +1,65 @@
+/** The engine of rounds with its workers, and the hub through which it speaks to agents. */
+import type { Kysely } from 'kysely';
+
+import type { Clock } from '@graft/core/clock';
+
+import type { BlobStore } from '../blobs/blob-store.js';
+import type { ModelWork } from '../compute/model-work.js';
+import { startWorkers } from '../compute/workers.driver.js';
+import { grants, type Grants } from '../federation/grants.js';
+import { createHub, type Hub } from '../federation/hub.js';
+import { unsettledInstructions } from '../federation/instructions.repository.js';
+import { transferMeter, type TransferMeter } from '../federation/transfer-meter.js';
+import { createRounds } from '../rounds/create-rounds.driver.js';
+import { engineStore } from '../rounds/engine-store.repository.js';
+import type { Rounds } from '../rounds/rounds.js';
+import type { Database } from '../store/schema.js';
+import type { CoordinatorKeys } from './keys.adapter.js';
+import type { Log } from './log.js';
+
+export interface EngineOptions {
+  readonly db: Kysely<Database>;
+  readonly blobs: BlobStore;
+  readonly blobDirectory: string;
+  readonly keys: CoordinatorKeys;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Engine {
+  readonly rounds: Rounds;
+  readonly hub: Hub;
+  readonly grants: Grants;
+  readonly meter: TransferMeter;
+  readonly work: ModelWork;
+}
+
+/** Takes over the runs of a coordinator that died, and goes on with them. */
+export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }: EngineOptions): Promise<Engine> {
+  const granted = grants();
+  const { aggregator, work } = startWorkers(blobDirectory, log);
+  const hub = createHub({
+    unsettled: unsettledInstructions(db),
+    connected: async (agentId) => rounds.agentConnected(agentId),
+    lost: async (agentId) => rounds.agentLost(agentId),
+    grants: granted,
+    log,
+  });
+  const rounds: Rounds = createRounds({
+    store: engineStore(db, { owner: keys.instanceId, identity: keys.identity, masterKey: keys.masterKey, clock }),
+    blobs,
+    hub,
+    aggregator,
+    work,
+    masterKey: keys.masterKey,
+    clock,
+    logger: log,
+  });
+  try {
+    await rounds.resume();
+  } catch (error) {
+    await rounds.shutdown();
+    throw error;
+  }
+  return { rounds, hub, grants: granted, meter: transferMeter(), work };
+}

@@ -1,0 +1,98 @@
+/** What the admin API calls, put together. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { sql } from 'kysely';
+
+import { GraftError } from '@graft/core/error';
+import { protocolRange } from '@graft/protos/version';
+
+import { agentsRepository } from '../agents/agents.repository.js';
+import type { Services } from '../api/services.js';
+import { apiBlobs } from '../blobs-api/api-blobs.js';
+import { tokensRepository } from '../enrolment/tokens.repository.js';
+import { eventFeed } from '../events/event-feed.js';
+import { storedEvents } from '../events/events.repository.js';
+import { modelsRepository } from '../models/models.repository.js';
+import { onnxExporter } from '../releases/export-onnx.driver.js';
+import { releasesRepository } from '../releases/releases.repository.js';
+import { runsRepository } from '../runs/runs.repository.js';
+import { storedCounts } from '../system/counts.repository.js';
+import { createMetrics, type EventLoopDelay } from '../system/metrics.adapter.js';
+import type { SystemReport } from '../system/system.js';
+import { tasksRepository } from '../tasks/tasks.repository.js';
+import type { Engine, EngineOptions } from './engine.driver.js';
+import { version } from './version.js';
+
+export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'blobDirectory' | 'clock' | 'log'> {
+  readonly engine: Engine;
+  readonly eventLoop: EventLoopDelay;
+  readonly startedAtMs: number;
+  readonly doors: { readonly grpcAddress: string; readonly enrolAddress: string };
+  readonly caFingerprint: string;
+  /** False while the coordinator stops. */
+  readonly isReady: () => boolean;
+}
+
+export function createServices(options: ServicesOptions): Services {
+  const { db, blobs, clock, log, engine, doors, caFingerprint, isReady } = options;
+  const { hub, rounds } = engine;
+  const models = modelsRepository(db, blobs, clock);
+  return {
+    agents: agentsRepository({
+      db,
+      connected: hub.connected,
+      activity: rounds.activity,
+      disconnect: hub.disconnect,
+      clock,
+    }),
+    blobs: apiBlobs(blobs),
+    tokens: tokensRepository({ db, clock, server: () => doors.enrolAddress, fingerprint: caFingerprint }),
+    events: eventFeed({ read: storedEvents(db), sleep: pause, log }),
+    models,
+    releases: releasesRepository(db, onnxExporter(options.blobDirectory, log)),
+    rounds,
+    runs: runsRepository(db),
+    tasks: tasksRepository({ db, models, work: engine.work, blobs, clock }),
+    health: {
+      ready: async () => {
+        if (!isReady()) throw new GraftError('UNAVAILABLE', 'the coordinator is stopping');
+        await sql`select 1`.execute(db);
+      },
+    },
+    metrics: createMetrics({
+      counts: storedCounts(db),
+      connectedAgents: () => hub.connected().length,
+      transferred: () => engine.meter.total(),
+      eventLoop: options.eventLoop,
+    }),
+    system: () => systemReport(options),
+  };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+function systemReport({ engine, eventLoop, startedAtMs, doors, caFingerprint, clock }: ServicesOptions): SystemReport {
+  const { up, down } = engine.meter.total();
+  return {
+    version,
+    protocol: { ...protocolRange },
+    pid: process.pid,
+    startedAtMs,
+    uptimeMs: clock.nowMs() - startedAtMs,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    rssBytes: process.memoryUsage.rss(),
+    eventLoopDelayP99Ms: eventLoop.p99Ms(),
+    eventLoopDelayMaxMs: eventLoop.maxMs(),
+    bytesUp: up,
+    bytesDown: down,
+    connectedAgents: engine.hub.connected().length,
+    ...doors,
+    caFingerprint,
+  };
+}
