@@ -105,7 +105,7 @@ function inferConcat(site: Site): Known[] {
   const axis = axisOf(site.node, intOf(site.node, 'axis', 0), first.length);
   const sizes = shapes.map((shape) => shape[axis] ?? 1);
   const total = sizes.every((size) => typeof size === 'number')
-    ? sizes.reduce((sum, size) => sum + Number(size), 0)
+    ? sizes.reduce((sum, size) => sum + size, 0)
     : `${site.node.name}:sum`;
   const shape = first.map((size, i) =>
     i === axis ? total : (shapes.find((each) => typeof each[i] === 'number')?.[i] ?? size),
@@ -152,7 +152,7 @@ function inferGather(site: Site): Known[] {
   const picked = inputOf(site, 1).elements;
   const known =
     elements !== undefined && shape.length === 1 && picked?.every((index) => typeof index === 'number')
-      ? picked.map((index) => elements.at(Number(index)) ?? 0)
+      ? picked.map((index) => elements.at(index) ?? 0)
       : undefined;
   return [
     {

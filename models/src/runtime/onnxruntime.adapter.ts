@@ -73,9 +73,7 @@ function openSession(session: ort.InferenceSession, name: string): Session {
       } catch (cause) {
         throw new GraftError('RUNTIME_FAILED', `graph '${name}' did not run: ${reasonOf(cause)}`, { cause });
       }
-      return Object.fromEntries(
-        Object.entries(outputs).map(([key, value]) => [key, fromOrt(key, value as ort.Tensor)]),
-      );
+      return Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, fromOrt(key, value)]));
     },
     dispose: () => session.release(),
   };

@@ -113,11 +113,11 @@ export async function trainWith(
   checkData(job, step.classes);
   const batches = batchBuffers(job, Math.min(batchSize, count));
   const steps = epochs * Math.ceil(count / batchSize);
-  const { shuffle } = random(job.seed);
+  const stream = random(job.seed);
   let state = startOf(loaded);
   let [done, initialLoss, epochLoss] = [0, NaN, NaN];
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = shuffle([...Array(count).keys()]);
+    const order = stream.shuffle([...Array(count).keys()]);
     let total = 0;
     for (let begin = 0; begin < count; begin += batchSize) {
       const rows = order.slice(begin, begin + batchSize);
