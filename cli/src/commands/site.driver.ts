@@ -46,7 +46,7 @@ export function registerSite(program: Command): void {
         const agents = await (await connect(options)).get<AgentView[]>('/agents');
         const rows = agents.map((agent) => [
           agent.name,
-          agent.state === 'approved' ? (agent.connected ? 'online' : 'offline') : agent.state,
+          agent.state === 'active' ? (agent.connected ? 'online' : 'offline') : agent.state,
           agent.agentVersion ?? '-',
           agent.lastSeenAtMs === undefined ? 'never' : timestamp(agent.lastSeenAtMs),
           agent.id,
