@@ -1,5 +1,4 @@
 /** The raw codec of Chunk says on the wire what protobuf says, copies nothing, and takes no other bytes. */
-import { describe, expect, test } from '@jest/globals';
 import { loadSync } from '@grpc/proto-loader';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';

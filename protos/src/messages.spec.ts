@@ -1,5 +1,4 @@
 /** The interfaces of messages.ts name exactly the fields of graft/v1/*.proto, by reflection on both. */
-import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { packageDefinition } from './service-definitions.adapter.js';

@@ -1,5 +1,4 @@
 /** Both services over a real connection on loopback: streams, uploads, windows, refusals. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { credentials, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { limits } from '@graft/core/limits';
 import { randomBytes } from 'node:crypto';

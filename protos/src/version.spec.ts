@@ -1,5 +1,4 @@
 /** Negotiation: the highest common version, or a refusal that names both ranges. */
-import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { negotiate, protocolRange } from './version.js';
 

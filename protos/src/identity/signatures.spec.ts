@@ -1,5 +1,4 @@
 /** Signatures: each for one purpose and one signer; the test vector of RFC 8032. */
-import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createPublicKey, verify } from 'node:crypto';
 import { agreementKeyFromSeed, signingKeyFromSeed } from './keys.js';

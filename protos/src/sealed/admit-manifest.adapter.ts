@@ -1,14 +1,14 @@
 /**
- * The first gate of an update: who signed the manifest, and is it what the round asked this agent for.
- * Answers with a verdict's reason as a value; nothing that an agent sends throws.
+ * The first gate of an update: are these bytes a manifest, and did the agent that is connected sign it.
+ * Answers with a verdict's reason as a value; nothing that an agent sends throws. Whether it is what the round asked for
+ * is the coordinator's to judge.
  */
 import { limits } from '@graft/core/limits';
 import { verifyUpdate } from '../identity/signatures.js';
 import { decodeUpdateManifest } from '../message-codec.adapter.js';
 import type { ReportUpdateRequest, UpdateManifest } from '../messages.js';
-import { plaintextBytesOf, type SealContext } from './envelope.js';
 
-export type ManifestRefusal = 'bad-signature' | 'bad-envelope' | 'unknown-round' | 'stale-base' | 'bad-layout' | 'size';
+export type ManifestRefusal = 'bad-signature' | 'bad-envelope' | 'size';
 
 export type ManifestAdmission =
   | { readonly admitted: true; readonly manifest: UpdateManifest }
@@ -30,27 +30,6 @@ export function readManifest(
   if (manifest === undefined) return refused('bad-envelope', `${byteLength} signed bytes are not a manifest`);
   if (manifest.agentId !== agent.agentId) {
     return refused('bad-signature', `the manifest names agent ${manifest.agentId}, the connection ${agent.agentId}`);
-  }
-  return { admitted: true, manifest };
-}
-
-/** Whether a manifest belongs to the round that is open: task, run, round, base, layout and a possible size. */
-export function matchManifest(manifest: UpdateManifest, expected: Omit<SealContext, 'agentId'>): ManifestAdmission {
-  const { taskId, runId, round, baseHash, layoutHash, ciphertext } = manifest;
-  if (taskId !== expected.taskId || runId !== expected.runId || round !== expected.round) {
-    return refused(
-      'unknown-round',
-      `round ${round} of run ${runId}, task ${taskId}, is not round ${expected.round} of run ${expected.runId}`,
-    );
-  }
-  if (baseHash !== expected.baseHash) {
-    return refused('stale-base', `trained from base ${baseHash}, the round's base is ${expected.baseHash}`);
-  }
-  if (layoutHash !== expected.layoutHash) {
-    return refused('bad-layout', `the delta has layout ${layoutHash}, the round's is ${expected.layoutHash}`);
-  }
-  if (ciphertext === null || plaintextBytesOf(ciphertext.sizeBytes) === undefined) {
-    return refused('bad-envelope', `no envelope has ${ciphertext?.sizeBytes ?? 0} bytes`);
   }
   return { admitted: true, manifest };
 }

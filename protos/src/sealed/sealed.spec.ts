@@ -1,5 +1,4 @@
 /** Sealing and opening: what comes back, and what is refused. The attacker holds every byte on the wire, and old rounds. */
-import { describe, expect, test } from '@jest/globals';
 import { limits } from '@graft/core/limits';
 import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';

@@ -1,5 +1,4 @@
 /** Certificates as TLS uses them: real sockets on loopback, mutual TLS, and every kind of stranger. */
-import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Server, ServerCredentials, credentials } from '@grpc/grpc-js';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
