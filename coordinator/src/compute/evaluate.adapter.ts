@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 
-import { tensor, type Tensor } from '@graft/core/tensor';
+import { GraftError } from '@graft/core/error';
+import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
 import { summariseLatency } from '@graft/models/evaluate/latency';
-import { klSumOf, measureLogits, mergeMeasures, type Measures } from '@graft/models/evaluate/measures';
-import { computeFeatures, stack } from '@graft/models/pipeline/features';
+import { klSumOf, measureLogits, type Measures } from '@graft/models/evaluate/measures';
+import { stack } from '@graft/models/pipeline/features';
 import type { Part, Pipeline } from '@graft/models/pipeline/pipeline';
+import { predictLogits } from '@graft/models/training/predict-logits';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import type { Session } from '@graft/models/runtime/runtime';
 
@@ -34,7 +36,8 @@ interface Loaded {
 
 interface Trunk {
   readonly loaded: Loaded;
-  readonly features: readonly Tensor<'float32'>[];
+  /** float32 [examples, ...]. */
+  readonly features: Tensor<'float32'>;
 }
 
 export interface Evaluator {
@@ -59,10 +62,7 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
     const known = trunks.get(key);
     if (known !== undefined) return known;
     const loaded = await load(part, blobs);
-    const features: Tensor<'float32'>[] = [];
-    for await (const one of computeFeatures(loaded.session, loaded, { examples: inputs, batchSize }))
-      features.push(one);
-    const trunk = { loaded, features };
+    const trunk = { loaded, features: await featuresOf(loaded, inputs) };
     trunks.set(key, trunk);
     const [oldest] = trunks.keys();
     if (trunks.size > keptTrunks && oldest !== undefined) {
@@ -76,11 +76,10 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
     const trunk = pipeline.trunk && (await trunkOf(pipeline.trunk, holdOut, inputs));
     const tail = await load(pipeline.tail, blobs);
     try {
-      const logits = await logitsOf(tail, trunk?.features ?? inputs);
-      const measures = mergeMeasures(
-        logits.map((batch, i) => measureLogits(batch, labels.subarray(i * batchSize, (i + 1) * batchSize))),
-      );
-      return { measures: { ...measures, ...(await latencyOf(inputs, trunk?.loaded, tail)) }, logits };
+      const features = trunk?.features ?? stack(inputs);
+      const logits = await predictLogits(tail.session, tail, { features, batchSize });
+      const latency = await latencyOf(inputs, trunk?.loaded, tail);
+      return { measures: { ...measureLogits(logits, labels), ...latency }, logits };
     } finally {
       await tail.session.dispose();
     }
@@ -93,7 +92,7 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
       const full = await measure(fp32, holdOut, set);
       if (int8 === undefined) return { fp32: full.measures, klSum: 0 };
       const eight = await measure(int8, holdOut, set);
-      const klSum = full.logits.reduce((sum, batch, i) => sum + klSumOf(batch, eight.logits[i] ?? batch), 0);
+      const klSum = klSumOf(full.logits, eight.logits);
       return { fp32: full.measures, int8: eight.measures, klSum: finite(klSum) };
     },
   };
@@ -101,7 +100,7 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
 
 interface Measured {
   readonly measures: Measures & PrecisionMeasures;
-  readonly logits: readonly Tensor[];
+  readonly logits: Tensor<'float32'>;
 }
 
 async function load(part: Part, blobs: Pick<Blobs, 'path'>): Promise<Loaded> {
@@ -112,14 +111,29 @@ async function load(part: Part, blobs: Pick<Blobs, 'path'>): Promise<Loaded> {
   return { session, input: inputs[0]?.name ?? '', output: outputs[0]?.name ?? '' };
 }
 
-async function logitsOf(tail: Loaded, examples: readonly Tensor<'float32'>[]): Promise<Tensor[]> {
-  const logits: Tensor[] = [];
-  for (let begin = 0; begin < examples.length; begin += batchSize) {
-    const fetches = await tail.session.run({ [tail.input]: stack(examples.slice(begin, begin + batchSize)) });
-    const value = fetches[tail.output];
-    if (value !== undefined) logits.push(value);
+/** What the trunk makes of all examples, batch by batch. Throws MODEL_MALFORMED where it is not one row an example. */
+async function featuresOf(trunk: Loaded, inputs: Examples['inputs']): Promise<Tensor<'float32'>> {
+  const batches: Tensor<'float32'>[] = [];
+  for (let begin = 0; begin < inputs.length; begin += batchSize) {
+    const batch = inputs.slice(begin, begin + batchSize);
+    const value = (await trunk.session.run({ [trunk.input]: stack(batch) }))[trunk.output];
+    if (value?.dtype !== 'float32' || value.shape[0] !== batch.length) {
+      const got = value === undefined ? 'nothing' : `${value.dtype} [${value.shape.join(', ')}]`;
+      throw new GraftError(
+        'MODEL_MALFORMED',
+        `the trunk gives ${got} as '${trunk.output}' for ${batch.length} examples`,
+      );
+    }
+    batches.push(value);
   }
-  return logits;
+  const shape = [inputs.length, ...(batches[0]?.shape.slice(1) ?? [])];
+  const all = new Float32Array(elementCount(shape));
+  let offset = 0;
+  for (const { data } of batches) {
+    all.set(data, offset);
+    offset += data.length;
+  }
+  return tensor('float32', shape, all);
 }
 
 /** Latency of one preprocessed example through trunk and tail. */

@@ -1,14 +1,19 @@
+import { jest } from '@jest/globals';
 import { verifyRelease } from '@graft/protos/identity/signatures';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
 
 import { coordinatorIdentity } from '../compute/sealing.contract.js';
-import { constant, federation, whenOver, type Federation } from './federation.contract.js';
+import { constant, federation, whenOver, type AgentBehaviour, type Federation } from './federation.contract.js';
+import { memoryEngineStore } from './memory-engine-store.contract.js';
+
+// Keys and signatures are real, and slow on a busy machine; nothing here is about time.
+jest.setTimeout(60_000);
 
 const agents = { a: { delta: constant(1) }, b: { delta: constant(2) }, c: { delta: constant(3) } };
 const open: Federation[] = [];
 
-function begin(...input: Parameters<typeof federation>): Federation {
-  const started = federation(...input);
+async function begin(behaviours: Readonly<Record<string, AgentBehaviour>>): Promise<Federation> {
+  const started = await federation(behaviours, { open: memoryEngineStore });
   open.push(started);
   return started;
 }
@@ -23,7 +28,7 @@ afterEach(async () => {
 
 describe('the engine', () => {
   it('runs a probe task through all its rounds with agents that seal their updates', async () => {
-    const it = begin(agents);
+    const it = await begin(agents);
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1 });
     const state = await whenOver(it, runId);
@@ -39,11 +44,11 @@ describe('the engine', () => {
       quantization: { none: 'probe task: nothing to quantize' },
       aggregation: { updateCount: 3, exampleCount: 30 },
     });
-    expect(it.store.unsettled('a')).toEqual([]);
+    expect(await it.store.unsettled('a')).toEqual([]);
   });
 
   it('quantizes, evaluates, releases and has every round of a fit task installed', async () => {
-    const it = begin(agents);
+    const it = await begin(agents);
     await connectAll(it);
     const runId = await it.rounds.start('fit', { seed: 1, rounds: 2 });
     const state = await whenOver(it, runId);
@@ -63,10 +68,10 @@ describe('the engine', () => {
   });
 
   it('waits for agents, and starts once they are there', async () => {
-    const it = begin(agents);
+    const it = await begin(agents);
     await it.connect('a');
     const runId = await it.rounds.start('probe', { seed: 1, rounds: 1 });
-    expect(it.store.stored(runId).machine).toMatchObject({
+    expect((await it.store.stored(runId)).machine).toMatchObject({
       status: 'waiting',
       reason: 'round 1 needs 2 connected agents, there are 1',
     });
@@ -75,10 +80,7 @@ describe('the engine', () => {
   });
 
   it('closes the round without the agents that are silent, fail or are lost', async () => {
-    const it = begin(
-      { a: { delta: constant(1) }, b: { delta: constant(1) }, c: { delta: constant(1), silent: true } },
-      {},
-    );
+    const it = await begin({ a: agents.a, b: agents.b, c: { delta: constant(1), silent: true } });
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1, rounds: 1 });
     await it.disconnect('c');
@@ -96,7 +98,7 @@ describe('the engine', () => {
       b: { delta: constant(1) },
       c: { delta: () => new Float32Array(1000).fill(Number.NaN) },
     };
-    const it = begin(hostile);
+    const it = await begin(hostile);
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1, rounds: 1 });
     const state = await whenOver(it, runId);
@@ -110,7 +112,11 @@ describe('the engine', () => {
   });
 
   it('answers a repeated report as before, in its round and after it, and a stranger with the reason', async () => {
-    const it = begin({ ...agents, b: { delta: constant(2), silent: true }, c: { delta: constant(2), silent: true } });
+    const it = await begin({
+      ...agents,
+      b: { delta: constant(2), silent: true },
+      c: { delta: constant(2), silent: true },
+    });
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1 });
     await whenOver(it, runId, ({ members }) => members.a?.state === 'accepted');
@@ -122,7 +128,7 @@ describe('the engine', () => {
     });
     await it.rounds.stop(runId, 'enough');
     expect(await it.repeat('a')).toEqual({ accepted: true, reason: '', message: '' });
-    expect(it.store.stored(runId).machine).toMatchObject({ status: 'stopped', reason: 'enough' });
+    expect((await it.store.stored(runId)).machine).toMatchObject({ status: 'stopped', reason: 'enough' });
     const failure = { instructionId: 'x', runId, round: 1, code: 'X', message: '' };
     expect((await it.rounds.reportFailure('a', failure)).reason).toBe('late');
     expect((await it.rounds.reportFailure('a', { ...failure, runId: 'other' })).reason).toBe('unknown-round');
@@ -130,7 +136,7 @@ describe('the engine', () => {
 
   it('fails a run whose agents cannot train, with their reasons in the record', async () => {
     const fails = { delta: constant(1), fails: true };
-    const it = begin({ a: fails, b: fails, c: fails });
+    const it = await begin({ a: fails, b: fails, c: fails });
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1 });
     const state = await whenOver(it, runId);
@@ -144,7 +150,9 @@ describe('the engine', () => {
   });
 
   it('refuses a task that does not exist', async () => {
-    await expect(begin(agents).rounds.start('nothing', { seed: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect((await begin(agents)).rounds.start('nothing', { seed: 1 })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
   });
 });
 
@@ -156,7 +164,7 @@ describe('an engine that is killed', () => {
   const writesOfARun = { before: [0, 4, 7], after: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] } as const;
 
   async function undisturbed(): Promise<string> {
-    const it = begin(two);
+    const it = await begin(two);
     await connectAll(it, ['a', 'b']);
     return (await whenOver(it, await it.rounds.start('fit', options))).base.weights.hash;
   }
@@ -165,13 +173,13 @@ describe('an engine that is killed', () => {
     const expected = await undisturbed();
     for (const [when, writes] of Object.entries(writesOfARun)) {
       for (const nth of writes) {
-        const it = begin(two);
+        const it = await begin(two);
         await connectAll(it, ['a', 'b']);
         it.store.dieAt({ nth, when: when as keyof typeof writesOfARun });
         // The answer of `start` may be lost with the engine; the run is not.
         await it.rounds.start('fit', options).catch(() => undefined);
         const [runId] = [...it.store.rows.records.keys()].map((key) => key.split('/')[0]);
-        while (!it.store.isDead() && !isOver(it, runId)) await new Promise((resolve) => setTimeout(resolve, 2));
+        while (!it.store.isDead() && !(await isOver(it, runId))) await new Promise((resolve) => setTimeout(resolve, 2));
         it.store.dieAt(undefined);
         await it.replaceEngine();
         const [started] = await it.store.claimable();
@@ -185,16 +193,20 @@ describe('an engine that is killed', () => {
   }, 120_000);
 
   it('loses its run to the one that took over, and writes nothing more', async () => {
-    const it = begin({ ...agents, a: { delta: constant(1), silent: true }, b: { delta: constant(1), silent: true } });
+    const it = await begin({
+      ...agents,
+      a: { delta: constant(1), silent: true },
+      b: { delta: constant(1), silent: true },
+    });
     await connectAll(it);
     const runId = await it.rounds.start('probe', { seed: 1 });
     const dead = it.rounds;
     await it.replaceEngine();
     await expect(dead.stop(runId, 'too late')).rejects.toMatchObject({ code: 'LEASE_LOST' });
-    expect(it.store.stored(runId).machine.status).toBe('running');
+    expect((await it.store.stored(runId)).machine.status).toBe('running');
   });
 });
 
-function isOver(it: Federation, runId: string | undefined): boolean {
-  return runId !== undefined && it.store.stored(runId).machine.status === 'completed';
+async function isOver(it: Federation, runId: string | undefined): Promise<boolean> {
+  return runId !== undefined && (await it.store.stored(runId)).machine.status === 'completed';
 }

@@ -13,12 +13,15 @@ import { foldUpdates, openUpdate } from '../compute/aggregate.adapter.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { blobDirectory, coordinatorIdentity, sealUpdate } from '../compute/sealing.contract.js';
 import { createRounds, type RoundsDependencies } from './create-rounds.driver.js';
-import { memoryEngineStore, type MemoryEngineStore } from './memory-engine-store.contract.js';
+import type { EngineStore } from './engine-store.js';
+import type { StoredRun } from './material.js';
+import type { MemoryContents, MemoryEngineStore } from './memory-engine-store.contract.js';
+import { isOpen, type RunState } from './machine/state.js';
 import { newRoundKey, publicRoundKey } from './round-keys.adapter.js';
 import type { Rounds, Verdict } from './rounds.js';
 import type { RowSources } from './step-rows.js';
 
-const masterKey = new Uint8Array(32).fill(9);
+export const masterKey = new Uint8Array(32).fill(9);
 const parameterCount = 1000;
 const labels = ['zero', 'one'];
 const training = { loss: 'softmax-cross-entropy', optimizer: 'adam', learningRate: 0.01, epochs: 1, batchSize: 8 };
@@ -50,8 +53,20 @@ export interface AgentBehaviour {
   readonly fails?: boolean;
 }
 
-export interface Federation {
-  readonly store: MemoryEngineStore;
+/** A store, and what agents and specs see of it. */
+export interface FederationStore extends EngineStore {
+  unsettled(agentId: string): Promise<readonly wire.Instruction[]>;
+  stored(runId: string): Promise<StoredRun>;
+}
+
+export interface FederationOptions<Store extends FederationStore> {
+  /** Opens the store, empty but for the tasks and the keys of the agents. */
+  open(contents: MemoryContents, sources: RowSources): Promise<Store> | Store;
+  readonly changes?: Partial<RoundsDependencies>;
+}
+
+export interface Federation<Store extends FederationStore = MemoryEngineStore> {
+  readonly store: Store;
   readonly blobs: ReturnType<typeof blobDirectory>;
   readonly rounds: Rounds;
   readonly verdicts: Record<string, Verdict[]>;
@@ -65,10 +80,10 @@ export interface Federation {
   close(): Promise<void>;
 }
 
-export function federation(
+export async function federation<Store extends FederationStore>(
   behaviours: Readonly<Record<string, AgentBehaviour>>,
-  changes: Partial<RoundsDependencies> = {},
-): Federation {
+  { open, changes = {} }: FederationOptions<Store>,
+): Promise<Federation<Store>> {
   const blobs = blobDirectory();
   const keys = new Map(
     Object.keys(behaviours).map((id, i) => [id, signingKeyFromSeed(new Uint8Array(32).fill(i + 10))]),
@@ -85,7 +100,7 @@ export function federation(
     graph: blobs.store(Buffer.from('graph')),
     weights: blobs.store(Buffer.from('weights')),
   };
-  const store = memoryEngineStore(
+  const store = await open(
     {
       tasks: { probe: tasks.probe, fit: tasks.fit },
       models: { reader: model },
@@ -104,9 +119,13 @@ export function federation(
   const hub = {
     connected: () => [...connected].sort(),
     wake: (agentId: string) => {
-      if (connected.has(agentId)) for (const instruction of store.unsettled(agentId)) begin(agentId, instruction);
+      if (connected.has(agentId)) void deliver(agentId);
     },
   };
+
+  async function deliver(agentId: string): Promise<void> {
+    for (const instruction of await store.unsettled(agentId)) begin(agentId, instruction);
+  }
 
   /** An instruction that comes again is worked on once; its report is sent again. */
   function begin(agentId: string, instruction: wire.Instruction): void {
@@ -290,15 +309,14 @@ export function constant(value: number): (round: number) => Float32Array {
 
 /** Waits until the run is over, or in a state that `until` names. */
 export async function whenOver(
-  { store }: Federation,
+  { store }: { readonly store: FederationStore },
   runId: string,
-  until: (state: ReturnType<MemoryEngineStore['stored']>['machine']) => boolean = ({ status }) =>
-    status !== 'running' && status !== 'waiting',
-): Promise<ReturnType<MemoryEngineStore['stored']>['machine']> {
+  until: (state: RunState) => boolean = (state) => !isOpen(state),
+): Promise<RunState> {
   for (let turn = 0; turn < 2000; turn++) {
-    const { machine } = store.stored(runId);
+    const { machine } = await store.stored(runId);
     if (until(machine)) return machine;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  throw new Error(`run ${runId} goes on: ${JSON.stringify(store.stored(runId).machine)}`);
+  throw new Error(`run ${runId} goes on: ${JSON.stringify((await store.stored(runId)).machine)}`);
 }

@@ -33,8 +33,8 @@ export interface MemoryEngineStore extends EngineStore {
     readonly updates: { runId: string; round: number; agentId: string; accepted: boolean; nonce: string }[];
   };
   /** State of a run as a restart would find it. */
-  stored(runId: string): StoredRun;
-  unsettled(agentId: string): wire.Instruction[];
+  stored(runId: string): Promise<StoredRun>;
+  unsettled(agentId: string): Promise<wire.Instruction[]>;
   /** Runs that are stored, whoever owns them. */
   claimable(): Promise<readonly string[]>;
   /** The n-th save from now dies, before it wrote or after; undefined lives on. */
@@ -75,6 +75,14 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
     }
   }
 
+  function writeUpdate(row: (typeof updates)[number]): void {
+    const at = updates.findIndex(
+      (known) => known.runId === row.runId && known.round === row.round && known.nonce === row.nonce,
+    );
+    if (at < 0) updates.push(row);
+    else if (updates[at]?.accepted !== true) updates[at] = row;
+  }
+
   function save(
     lease: Lease,
     before: StoredRun,
@@ -106,7 +114,7 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
     }
     rows.records.set(`${runId}/${written.round.round}`, written.round.record);
     const { report } = context;
-    if (written.update !== undefined && report !== undefined) updates.push({ ...report, runId, ...written.update });
+    if (written.update !== undefined && report !== undefined) writeUpdate({ ...report, runId, ...written.update });
     const { candidate } = written.run.machine;
     if (written.commit !== undefined && candidate !== undefined) {
       rows.checkpoints.push({
@@ -125,8 +133,8 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
   const parse = (json: string): StoredRun => JSON.parse(json) as StoredRun;
   return {
     rows,
-    stored: (runId) => parse(runs.get(runId)?.json ?? 'null'),
-    unsettled: (agentId) =>
+    stored: async (runId) => parse(runs.get(runId)?.json ?? 'null'),
+    unsettled: async (agentId) =>
       rows.instructions.filter((row) => row.agentId === agentId && !row.settled).map(({ instruction }) => instruction),
     claimable: async () => [...runs.keys()],
     isDead: () => death !== undefined && death.nth < 0,

@@ -47,7 +47,7 @@ export async function receiveUpdate(
   const { nonce } = summaryOf(manifest, 0);
   const result = await owner.feed(
     (state) => updateEvent(state, agentId, manifest, checked),
-    ciphertext === null || checked.kind === 'refused'
+    ciphertext === null || checked.kind !== 'opened'
       ? {}
       : {
           report: {

@@ -129,8 +129,13 @@ async function writeUpdate(db: Db, runId: string, { update, atMs }: StepRows, { 
       example_count: report.exampleCount,
       received_at_ms: atMs,
     })
-    // The same update reported again keeps its first verdict.
-    .onConflict((on) => on.columns(['run_id', 'round', 'agent_id', 'nonce']).doNothing())
+    // An update that came late to one try of its round may come in time for the next; what was accepted once stays so.
+    .onConflict((on) =>
+      on
+        .columns(['run_id', 'round', 'agent_id', 'nonce'])
+        .doUpdateSet({ accepted: update.accepted, reason: update.reason })
+        .where('updates.accepted', '=', false),
+    )
     .execute();
 }
 
