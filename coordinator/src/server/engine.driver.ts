@@ -37,6 +37,7 @@ export interface Engine {
 /** Takes over the runs of a coordinator that died, and goes on with them. */
 export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }: EngineOptions): Promise<Engine> {
   const granted = grants();
+  const meter = transferMeter();
   const { aggregator, work } = startWorkers(blobDirectory, log);
   const hub = createHub({
     unsettled: unsettledInstructions(db),
@@ -51,6 +52,7 @@ export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }
     hub,
     aggregator,
     work,
+    meter,
     masterKey: keys.masterKey,
     clock,
     logger: log,
@@ -61,5 +63,5 @@ export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }
     await rounds.shutdown();
     throw error;
   }
-  return { rounds, hub, grants: granted, meter: transferMeter(), work };
+  return { rounds, hub, grants: granted, meter, work };
 }
