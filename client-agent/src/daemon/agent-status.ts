@@ -106,7 +106,7 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     case 'drained':
     case 'log-problem':
       return status;
-    case 'stopped':
+    default:
       return { ...status, state: 'stopped', sinceMs: atMs, cause: event.reason, jobs: [] };
   }
 }

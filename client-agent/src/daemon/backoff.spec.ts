@@ -1,5 +1,5 @@
 import { random } from '@graft/core/random';
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 
 import { backoffMs } from './backoff.js';
 
@@ -16,11 +16,12 @@ describe('waiting between attempts', () => {
   });
 
   it('grows from half the base and never passes the cap', () => {
-    fc.assert(
-      fc.property(fc.integer(), fc.integer({ min: 1, max: 10_000 }), (seed, failures) => {
+    assert(
+      property(integer(), integer({ min: 1, max: 10_000 }), (seed, failures) => {
         const wait = backoffMs(failures, policy, random(seed));
         const whole = Math.min(policy.capMs, policy.baseMs * 2 ** (failures - 1));
-        return wait >= Math.floor(whole / 2) && wait <= whole;
+        expect(wait).toBeGreaterThanOrEqual(Math.floor(whole / 2));
+        expect(wait).toBeLessThanOrEqual(whole);
       }),
     );
   });

@@ -87,7 +87,7 @@ export function lineOf(event: DaemonEvent): string | undefined {
       return `${round(event)}  installed release ${event.release} (${event.precision})`;
     case 'drained':
       return `the coordinator is about to stop; back in ${formatDuration(event.reconnectAfterMs)}`;
-    case 'stopped':
+    default:
       return `stopped: ${event.reason}`;
   }
 }

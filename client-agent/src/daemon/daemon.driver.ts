@@ -245,7 +245,7 @@ function jobOf(instruction: Work): Job<Work> {
       return { id, kind, runId: instruction.train.runId, round: instruction.train.round, body: instruction };
     case 'evaluate':
       return { id, kind, runId: instruction.evaluate.runId, round: instruction.evaluate.round, body: instruction };
-    case 'install':
+    default:
       return { id, kind, runId: '', round: 0, body: instruction };
   }
 }
@@ -257,7 +257,7 @@ function perform(context: AgentContext, instruction: Work, control: JobControl):
       return train(context, { id, plan: instruction.train }, control);
     case 'evaluate':
       return evaluate(context, { id, plan: instruction.evaluate }, control);
-    case 'install':
+    default:
       return install(context, { id, release: instruction.install }, control);
   }
 }

@@ -187,19 +187,22 @@ export class FakeCoordinator {
         if (!verifyEnrolment(signingKey, { token, csr, agreementKey }, proof)) {
           return callback({ code: status.INVALID_ARGUMENT, details: 'the proof does not verify' });
         }
-        void signAgentCertificate(this.ca, csr, { agentId: 'agent-1', atMs: Date.now() }).then((certificate) =>
-          callback(null, {
-            agentId: 'agent-1',
-            agentName: 'lund',
-            certificate: Buffer.from(certificate),
-            caCertificate: Buffer.from(this.ca.certificatePem),
-            identityKey: this.identity.publicKey,
-            federationAddress: this.federationAddress,
-            protocol: 1,
-          }),
-        );
+        void this.certify(csr, callback);
       },
     };
+  }
+
+  private async certify(csr: Uint8Array, callback: Parameters<EnrolmentHandlers['enrol']>[1]): Promise<void> {
+    const certificate = await signAgentCertificate(this.ca, csr, { agentId: 'agent-1', atMs: Date.now() });
+    callback(null, {
+      agentId: 'agent-1',
+      agentName: 'lund',
+      certificate: Buffer.from(certificate),
+      caCertificate: Buffer.from(this.ca.certificatePem),
+      identityKey: this.identity.publicKey,
+      federationAddress: this.federationAddress,
+      protocol: 1,
+    });
   }
 
   private federation(): FederationHandlers {
@@ -212,12 +215,16 @@ export class FakeCoordinator {
       download: (call) => {
         this.downloads.push(call.request);
         const bytes = this.blobs.get(call.request.hash);
-        if (bytes === undefined) return void call.emit('error', { code: status.NOT_FOUND, details: 'no such blob' });
+        if (bytes === undefined) {
+          call.emit('error', { code: status.NOT_FOUND, details: 'no such blob' });
+          return;
+        }
         let index = call.request.firstChunk;
         for (; index * limits.chunkBytes < bytes.length; index++) {
           if (this.cutDownloadAfter === index) {
             this.cutDownloadAfter = undefined;
-            return void call.emit('error', { code: status.UNAVAILABLE, details: 'cut' });
+            call.emit('error', { code: status.UNAVAILABLE, details: 'cut' });
+            return;
           }
           call.write({ data: bytes.subarray(index * limits.chunkBytes, (index + 1) * limits.chunkBytes) });
         }

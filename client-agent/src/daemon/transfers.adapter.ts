@@ -65,15 +65,17 @@ export async function upload(
     const handle = await open(file, 'r');
     try {
       const call = client.upload({ blob, firstChunk: state.nextChunk }, { signal });
+      const answer = { isHere: false };
       // A refusal ends the writing early; it is thrown when the receipt is awaited.
-      const refused = call.receipt.then(
-        () => false,
-        () => true,
+      const answered = call.receipt.then(
+        () => (answer.isHere = true),
+        () => (answer.isHere = true),
       );
       await send(handle, blob.sizeBytes, {
         call,
         firstChunk: state.nextChunk,
-        refused,
+        answer,
+        answered,
         onProgress: options.onProgress,
       });
       await call.receipt;
@@ -89,28 +91,26 @@ export async function upload(
 interface Sending {
   readonly call: UploadCall;
   readonly firstChunk: number;
-  /** Settles when the coordinator has answered. */
-  readonly refused: Promise<boolean>;
+  /** Whether the coordinator has answered already, which it does early where it refuses. */
+  readonly answer: { readonly isHere: boolean };
+  readonly answered: Promise<unknown>;
   readonly onProgress: ((progress: number) => void) | undefined;
 }
 
 async function send(
   handle: FileHandle,
   sizeBytes: number,
-  { call, firstChunk, refused, onProgress }: Sending,
+  { call, firstChunk, answer, answered, onProgress }: Sending,
 ): Promise<void> {
-  let ended = false;
-  void refused.then(() => {
-    ended = true;
-  });
-  for (let start = firstChunk * limits.chunkBytes; start < sizeBytes && !ended; start += limits.chunkBytes) {
+  for (let start = firstChunk * limits.chunkBytes; start < sizeBytes; start += limits.chunkBytes) {
+    if (answer.isHere) return;
     const chunk = allocateChunk(Math.min(limits.chunkBytes, sizeBytes - start));
     const { bytesRead } = await handle.read(chunk.data, 0, chunk.data.length, start);
     if (bytesRead !== chunk.data.length) {
       call.chunks.destroy();
       throw new GraftError('TRANSFER_CORRUPT', `the sealed file ends at byte ${start + bytesRead} of ${sizeBytes}`);
     }
-    if (!call.chunks.write(chunk)) await Promise.race([once(call.chunks, 'drain'), refused]);
+    if (!call.chunks.write(chunk)) await Promise.race([once(call.chunks, 'drain'), answered]);
     onProgress?.(Math.min(1, (start + chunk.data.length) / sizeBytes));
   }
   call.chunks.end();

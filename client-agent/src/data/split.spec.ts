@@ -1,12 +1,12 @@
-import fc from 'fast-check';
+import { array, assert, constantFrom, integer, property, record, uniqueArray } from 'fast-check';
 
 import { noPins, splitRecords, type SplitPins } from './split.js';
 
-const hash = fc
-  .array(fc.integer({ min: 0, max: 15 }), { minLength: 64, maxLength: 64 })
-  .map((digits) => digits.map((digit) => digit.toString(16)).join(''));
-const record = fc.record({ hash, label: fc.constantFrom('a', 'b', 'c') });
-const records = fc.uniqueArray(record, { selector: ({ hash: key }) => key, maxLength: 60 });
+const hash = array(integer({ min: 0, max: 15 }), { minLength: 64, maxLength: 64 }).map((digits) =>
+  digits.map((digit) => digit.toString(16)).join(''),
+);
+const labelled = record({ hash, label: constantFrom('a', 'b', 'c') });
+const records = uniqueArray(labelled, { selector: ({ hash: key }) => key, maxLength: 60 });
 
 describe('the held-out tenth', () => {
   it('is about a tenth of many records', () => {
@@ -24,8 +24,8 @@ describe('the held-out tenth', () => {
   });
 
   it('never moves a record when more records arrive', () => {
-    fc.assert(
-      fc.property(records, fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 8 }), (all, steps) => {
+    assert(
+      property(records, array(integer({ min: 1, max: 20 }), { maxLength: 8 }), (all, steps) => {
         let pins: SplitPins = noPins;
         let seen = 0;
         let before = new Map<string, boolean>();
@@ -41,8 +41,8 @@ describe('the held-out tenth', () => {
   });
 
   it('does not depend on the order of the records', () => {
-    fc.assert(
-      fc.property(records, (all) => {
+    assert(
+      property(records, (all) => {
         const forwards = splitRecords(all, noPins);
         const backwards = splitRecords(all.toReversed(), noPins);
         expect([...backwards.heldOut].sort()).toEqual([...forwards.heldOut].sort());

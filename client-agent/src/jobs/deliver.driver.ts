@@ -32,7 +32,7 @@ export async function deliver(
       await log(context, record, { what: 'failure', ...contentOf(request), note: record.code });
       return client.reportFailure(request, { signal });
     }
-    case 'installed': {
+    default: {
       const request = { instructionId, releaseId: record.releaseId };
       await log(context, record, { what: 'installed', ...contentOf(request), note: record.releaseId });
       return client.reportInstalled(request, { signal });
@@ -96,8 +96,7 @@ export function outcomeOf(record: OutboxRecord, { accepted, reason }: wire.Verdi
         ...(int8 === undefined ? {} : { accuracyInt8: int8.correct / Math.max(1, int8.examples) }),
       };
     }
-    case 'failure':
-    case 'installed':
+    default:
       return undefined;
   }
 }

@@ -7,6 +7,9 @@ import { canonicalLayout, layoutOf, type Layout } from '@graft/core/layout';
 import { limits } from '@graft/core/limits';
 import { z } from 'zod';
 
+/** The one entry of a header that is no tensor. */
+const metadataKey = '__metadata__';
+
 const entrySchema = z.object({
   dtype: z.enum(['F32', 'F16']),
   shape: z.array(z.int().min(0)).max(16),
@@ -51,8 +54,8 @@ async function readHeader(file: string): Promise<Record<string, z.infer<typeof e
 function parseHeader(text: string): Record<string, z.infer<typeof entrySchema>> {
   try {
     const source: unknown = JSON.parse(text);
-    if (typeof source === 'object' && source !== null && '__metadata__' in source) delete source.__metadata__;
-    return z.record(z.string(), entrySchema).parse(source);
+    const { [metadataKey]: _, ...tensors } = z.record(z.string(), z.unknown()).parse(source);
+    return z.record(z.string(), entrySchema).parse(tensors);
   } catch (cause) {
     throw refused('the base is no safetensors file of float16 or float32 tensors', cause);
   }

@@ -47,10 +47,12 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** Two clouds of points, 'left' around -1 and 'right' around 1. */
 function rows(names: readonly string[]): string {
-  const { normal } = random(5);
+  const source = random(5);
   const line = (index: number): string => {
     const centre = index % 2 === 0 ? -1 : 1;
-    return [...names.map(() => (centre + normal() / 2).toFixed(4)), index % 2 === 0 ? 'left' : 'right'].join(',');
+    return [...names.map(() => (centre + source.normal() / 2).toFixed(4)), index % 2 === 0 ? 'left' : 'right'].join(
+      ',',
+    );
   };
   return [[...names, 'kind'].join(','), ...Array.from({ length: 120 }, (_, index) => line(index))].join('\n');
 }
@@ -328,7 +330,7 @@ describe('the trainer', () => {
     ] as const;
     const answers = await createJobs(onnxRuntime).predict({ pipeline, blobs: places.blobs, inputs }, control);
     expect(answers[0]).toMatchObject({ ok: true, label: 'right' });
-    expect(answers[0]?.ok === true && answers[0].probability).toBeCloseTo(1 / (1 + Math.exp(-16)), 6);
+    expect(answers[0]?.ok && answers[0].probability).toBeCloseTo(1 / (1 + Math.exp(-16)), 6);
     expect(answers[1]).toMatchObject({ ok: false, code: 'DATA_UNSUITABLE' });
   });
 

@@ -55,10 +55,8 @@ async function answer(
   const { id } = request;
   try {
     signal.throwIfAborted();
-    const output = await run(request, jobs, {
-      signal,
-      onProgress: (progress) => send({ id, kind: 'progress', progress }),
-    });
+    const onProgress = throttled((progress) => send({ id, kind: 'progress', progress }));
+    const output = await run(request, jobs, { signal, onProgress });
     send({ id, kind: 'done', output });
   } catch (error) {
     const known = error instanceof GraftError ? error : new GraftError('INTERNAL', messageOf(error));
@@ -90,7 +88,7 @@ function run(request: Exclude<TrainerRequest, { call: 'cancel' }>, jobs: Trainer
       return jobs.evaluate(request.input, control);
     case 'predict':
       return jobs.predict(request.input, control);
-    case 'runtime':
+    default:
       return jobs.runtime(request.input, control);
   }
 }
