@@ -1,5 +1,5 @@
 /** Durable files: written beside their name, synced, renamed, and the folder synced. After a crash there is the old file or the new one. */
-import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 let sequence = 0;
@@ -24,6 +24,13 @@ export async function writeFileAtomically(file: string, content: string | Uint8A
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** Replaces a file at once, but not durably: for what is only true while the process lives. */
+export async function replaceFile(file: string, content: string): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  await writeFile(temporary, content);
+  await rename(temporary, file);
 }
 
 /** Makes renames and new names in a folder survive a power cut. Windows has no such call and needs none. */

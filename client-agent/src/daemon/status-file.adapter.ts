@@ -1,5 +1,5 @@
 /** Keeps status.json up to date: at once for what changes the state, at most a few times a second for progress. */
-import { readIfPresent, writeFileAtomically } from '../config/files.adapter.js';
+import { readIfPresent, replaceFile } from '../config/files.adapter.js';
 import { agentStatusSchema, withEvent, type AgentStatus } from './agent-status.js';
 import type { DaemonEvent } from './daemon-events.js';
 
@@ -26,7 +26,7 @@ export async function openStatusFile(
     while (isStale) {
       isStale = false;
       writtenAtMs = nowMs();
-      await writeFileAtomically(file, `${JSON.stringify(status, null, 2)}\n`);
+      await replaceFile(file, `${JSON.stringify(status, null, 2)}\n`);
     }
   };
   const flush = (): Promise<void> => {
@@ -35,7 +35,7 @@ export async function openStatusFile(
     });
     return writing;
   };
-  await writeFileAtomically(file, `${JSON.stringify(status, null, 2)}\n`);
+  await replaceFile(file, `${JSON.stringify(status, null, 2)}\n`);
   return {
     record: (event) => {
       status = withEvent(status, event, nowMs());
