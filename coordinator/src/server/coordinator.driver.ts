@@ -18,13 +18,15 @@ import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
 import type { Config } from '../config/config.js';
 import { rateLimit } from '../enrolment/rate-limit.js';
 import { tokenRedemption } from '../enrolment/tokens.repository.js';
-import { openStore } from '../store/open-store.driver.js';
+import { lockDirectory } from '../store/directory-lock.adapter.js';
+import { openStore, type Store } from '../store/open-store.driver.js';
 import { eventLoopDelay } from '../system/metrics.adapter.js';
 import { openAgentDoors, openApiDoor, type AgentDoors } from './doors.driver.js';
 import { startEngine, type Engine, type EngineOptions } from './engine.driver.js';
 import { ensureFirstKey } from './first-key.adapter.js';
 import { loadKeys } from './keys.adapter.js';
 import { nestLogger } from './logger.adapter.js';
+import { portsFor, rememberPorts } from './ports.adapter.js';
 import { removeReadyFile, writeReadyFile, type Ready } from './ready-file.adapter.js';
 import { createServices } from './services.driver.js';
 import { version } from './version.js';
@@ -65,19 +67,15 @@ export async function startCoordinator(config: Config, log: Logger): Promise<Coo
   }
 }
 
-async function start(config: Config, log: Logger, closers: Closers): Promise<Ready> {
+async function start(asked: Config, log: Logger, closers: Closers): Promise<Ready> {
   const startedAtMs = clock.nowMs();
-  const directory = resolve(config.dir);
+  const directory = resolve(asked.dir);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const store = await openStore(
-    config.db === undefined ? { kind: 'embedded', directory } : { kind: 'postgres', url: config.db },
-  );
+  const store = await openLocked(directory, asked.db);
   closers.push(async () => store.close());
   const { db } = store;
   const keys = await loadKeys(directory, startedAtMs);
   const caFingerprint = fingerprint(keys.ca.certificatePem);
-  const eventLoop = eventLoopDelay();
-  closers.push(async () => eventLoop.close());
 
   const blobDirectory = join(directory, 'blobs');
   const blobs = await openBlobDirectory(blobDirectory);
@@ -85,8 +83,12 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Rea
   const engine = await startEngine(parts);
   closers.push(async () => engine.rounds.shutdown());
 
+  const ports = await portsFor(directory, asked, log);
+  const config = { ...asked, ...ports };
   const doors = await openDoors(config, parts, engine);
   closers.push(async () => doors.close(graceMs));
+  const eventLoop = eventLoopDelay();
+  closers.push(async () => eventLoop.close());
   let isReady = true;
   const services = createServices({
     ...parts,
@@ -113,6 +115,11 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Rea
 
   const { grpcAddress, enrolAddress } = doors;
   const ready = { pid: process.pid, apiUrl, grpcAddress, enrolAddress, caFingerprint };
+  await rememberPorts(directory, {
+    apiPort: portOf(apiUrl),
+    grpcPort: portOf(grpcAddress),
+    enrolPort: portOf(enrolAddress),
+  });
   await writeReadyFile(directory, ready);
   closers.push(async () => {
     isReady = false;
@@ -122,6 +129,19 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Rea
   });
   log.info({ ...ready, database: store.kind }, 'the coordinator is ready');
   return ready;
+}
+
+/** The store of a directory that is this process's alone, wherever its database is. */
+async function openLocked(directory: string, db: string | undefined): Promise<Store> {
+  if (db === undefined) return openStore({ kind: 'embedded', directory });
+  const lock = await lockDirectory(directory);
+  try {
+    const store = await openStore({ kind: 'postgres', url: db });
+    return { ...store, close: async () => store.close().finally(async () => lock.release()) };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
 }
 
 /** The ports that agents call. */
@@ -143,3 +163,5 @@ async function openDoors(config: Config, parts: EngineOptions, engine: Engine): 
     },
   });
 }
+
+const portOf = (place: string): number => Number(/\d+$/u.exec(place)?.[0]);

@@ -3,10 +3,7 @@ import type { LoggerService } from '@nestjs/common';
 import { destination, pino, type Logger } from 'pino';
 
 export function createLogger(level: string): Logger {
-  return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    destination({ fd: 2, sync: true }),
-  );
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination({ fd: 2, sync: true }));
 }
 
 /** Nest's own words; its chatter about routes and modules is for debugging. */
