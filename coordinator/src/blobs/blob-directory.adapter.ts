@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { GraftError } from '@graft/core/error';
@@ -17,7 +18,8 @@ export type BlobFiles = Pick<typeof fs, 'mkdir' | 'open' | 'readFile' | 'rename'
 
 const { chunkBytes } = limits;
 
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 
 /** A full disk, a quota or a file size limit becomes DISK_FULL; other errors pass as they are. */
 function storageError(error: unknown, directory: string): unknown {
@@ -58,10 +60,33 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
   /** Moves a synced file to its place for good. */
   async function publish(from: string, hash: string): Promise<void> {
     const to = path(hash);
-    const isNew = await files.mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await files.mkdir(dirname(to), { recursive: true, mode: 0o700 });
     await files.rename(from, to);
-    await syncDirectory(dirname(to));
-    if (isNew !== undefined) await syncDirectory(directory);
+    await syncPlace(hash);
+  }
+
+  /** Makes the name of a blob last. Also for one that is there already: whoever moved it may have died before this. */
+  async function syncPlace(hash: string): Promise<void> {
+    await syncDirectory(dirname(path(hash)));
+    await syncDirectory(directory);
+  }
+
+  async function isStored(hash: string, sizeBytes: number): Promise<boolean> {
+    if ((await sizeOf(path(hash))) !== sizeBytes) return false;
+    await syncPlace(hash);
+    return true;
+  }
+
+  /** Calls that change one blob, one after another: a late chunk must not write into a file that has just been verified. */
+  const turns = new Map<string, Promise<unknown>>();
+  async function inTurn<T>(hash: string, work: () => Promise<T>): Promise<T> {
+    const mine = (turns.get(hash) ?? Promise.resolve()).then(work, work);
+    turns.set(hash, mine);
+    try {
+      return await mine;
+    } finally {
+      if (turns.get(hash) === mine) turns.delete(hash);
+    }
   }
 
   async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
@@ -77,7 +102,7 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
   async function put(bytes: Uint8Array): Promise<BlobRef> {
     const hash = createHash('sha256').update(bytes).digest('hex');
     const ref = { hash, sizeBytes: bytes.byteLength };
-    if ((await sizeOf(path(hash))) === bytes.byteLength) return ref;
+    if (await isStored(hash, bytes.byteLength)) return ref;
     const temporary = join(directory, 'partial', `${hash}.${randomBytes(6).toString('hex')}`);
     try {
       await writeWhole(temporary, bytes);
@@ -93,7 +118,7 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     const size = await sizeOf(path(hash));
     if (size === undefined) throw new GraftError('NOT_FOUND', `no blob ${hash}`);
     const offset = index * chunkBytes;
-    if (index < 0 || offset >= size)
+    if (!Number.isInteger(index) || index < 0 || offset >= size)
       throw new GraftError('CHUNK_OUT_OF_RANGE', `chunk ${index} of a blob of ${size} bytes`);
     const chunk = new Uint8Array(Math.min(chunkBytes, size - offset));
     const handle = await files.open(path(hash), 'r');
@@ -109,12 +134,14 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
 
   async function appendChunk(hash: string, index: number, bytes: Uint8Array): Promise<void> {
     const file = partialPath(hash);
+    if (bytes.byteLength > chunkBytes)
+      throw new GraftError('TOO_LARGE', `a chunk of ${bytes.byteLength} bytes, the limit is ${chunkBytes}`);
     const size = (await sizeOf(file)) ?? 0;
     const next = Math.floor(size / chunkBytes);
     if (index !== next)
       throw new GraftError('CHUNK_OUT_OF_ORDER', `chunk ${index} of blob ${hash}, the next one is ${next}`);
     try {
-      const handle = await files.open(file, size === 0 ? 'a' : 'r+', 0o600);
+      const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
       try {
         // A chunk that a crash or a full disk cut short is written over.
         if (size % chunkBytes !== 0) await handle.truncate(next * chunkBytes);
@@ -139,7 +166,7 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
   }
 
   async function finish(hash: string, sizeBytes: number): Promise<BlobRef> {
-    if ((await sizeOf(path(hash))) === sizeBytes) return { hash, sizeBytes };
+    if (await isStored(hash, sizeBytes)) return { hash, sizeBytes };
     const file = partialPath(hash);
     const size = await sizeOf(file);
     if (size === undefined) throw new GraftError('NOT_FOUND', `nothing of blob ${hash} has been received`);
@@ -175,12 +202,13 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     },
     readChunk,
     partial: async (hash) => Math.floor(((await sizeOf(partialPath(hash))) ?? 0) / chunkBytes),
-    appendChunk,
-    finish,
-    delete: async (hash) => {
-      await files.rm(path(hash), { force: true });
-      await files.rm(partialPath(hash), { force: true });
-    },
+    appendChunk: (hash, index, bytes) => inTurn(hash, () => appendChunk(hash, index, bytes)),
+    finish: (hash, sizeBytes) => inTurn(hash, () => finish(hash, sizeBytes)),
+    delete: (hash) =>
+      inTurn(hash, async () => {
+        await files.rm(path(hash), { force: true });
+        await files.rm(partialPath(hash), { force: true });
+      }),
     path,
   };
 }

@@ -24,8 +24,10 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const address = addressOf(`graft-coordinator-${digest.slice(0, 32)}`);
   const server = (await tryListen(address)) ?? (await takeOver(address));
   if (server === undefined) {
-    const pid = await holderOf(address);
-    throw new GraftError('DIRECTORY_LOCKED', `${directory} belongs to the coordinator with pid ${pid ?? 'unknown'}`);
+    const { pid } = await holderOf(address);
+    throw new GraftError('DIRECTORY_LOCKED', `${directory} belongs to the coordinator with pid ${pid}`, {
+      details: { directory, pid },
+    });
   }
   server.unref();
   return { release: () => new Promise((resolve) => server.close(() => resolve())) };
@@ -48,21 +50,30 @@ async function tryListen(address: string): Promise<Server | undefined> {
   });
 }
 
-/** A socket file outlives its process: where nobody answers, it is removed. */
+/** A socket file outlives its process: where nobody listens, it is removed. */
 async function takeOver(address: string): Promise<Server | undefined> {
-  if (!address.endsWith('.sock') || (await holderOf(address)) !== undefined) return undefined;
+  if (!address.endsWith('.sock') || (await holderOf(address)).listens) return undefined;
   await rm(address, { force: true });
   return tryListen(address);
 }
 
-/** What the holder says of itself, or undefined where nobody answers. */
-async function holderOf(address: string): Promise<string | undefined> {
+interface Holder {
+  /** False only where the system refuses the connection: a busy or stopped process still listens. */
+  readonly listens: boolean;
+  /** What the holder says of itself, 'unknown' where it does not answer in time. */
+  readonly pid: string;
+}
+
+async function holderOf(address: string): Promise<Holder> {
   return new Promise((resolve) => {
     let said = '';
     const socket = connect(address);
     socket.setTimeout(1_000, () => socket.destroy());
     socket.on('data', (piece) => (said += piece.toString()));
-    socket.once('error', () => resolve(undefined));
-    socket.once('close', () => resolve(said.trim() === '' ? undefined : said.trim()));
+    const answer = (listens: boolean): void => resolve({ listens, pid: said.trim() === '' ? 'unknown' : said.trim() });
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      answer(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
+    );
+    socket.once('close', () => answer(true));
   });
 }
