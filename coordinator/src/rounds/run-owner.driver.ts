@@ -73,6 +73,11 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     const untimed = make(run.machine);
     if (untimed === undefined) return undefined;
     const result = step(run.machine, { ...untimed, atMs: clock.nowMs() } as RunEvent);
+    if (untimed.kind === 'progressed' && context.doneSeq === undefined) {
+      // That an agent has begun is good to know and no loss: the next event stores it, ten agents cost no ten transactions.
+      run = { ...run, machine: result.state };
+      return result;
+    }
     const changed = result.effects.length > 0 || !isSame(result.state, run.machine);
     if (changed || context.doneSeq !== undefined) await persist(result, context);
     return result;
