@@ -31,6 +31,12 @@ const program = new Command('graft')
       '\n\nFirst steps:\n  graft demo                 four banks learn to read handwritten digits, on this machine\n  graft init --dir hub       prepare a coordinator; then graft up --dir hub',
   );
 
+// A reader that has seen enough, such as `head`, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 registerDemo(program);
 registerCoordinator(program);
 registerLibrary(program);
