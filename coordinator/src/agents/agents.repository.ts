@@ -65,15 +65,21 @@ export function agentsRepository(ports: AgentsPorts): Agents {
     return row;
   };
   const view = (row: AgentRow): AgentView => viewOf(row, new Set(ports.connected()), ports.activity());
-  const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentView> => {
-    if (row.state !== state) {
-      await inTransaction(db, async (transaction) => {
-        await transaction.updateTable('agents').set({ state }).where('id', '=', row.id).execute();
-        const details = { agentId: row.id, name: row.name, by };
-        await appendAudit(transaction, { atMs: ports.clock.nowMs(), action, details });
-      });
-    }
-    return view({ ...row, state });
+  /** Who is revoked stays so, whoever else changes the agent at the same moment. */
+  const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentRow> => {
+    await inTransaction(db, async (transaction) => {
+      const changed = await transaction
+        .updateTable('agents')
+        .set({ state })
+        .where('id', '=', row.id)
+        .where('state', 'not in', [state, 'revoked'])
+        .returning('id')
+        .executeTakeFirst();
+      if (changed === undefined) return;
+      const details = { agentId: row.id, name: row.name, by };
+      await appendAudit(transaction, { atMs: ports.clock.nowMs(), action, details });
+    });
+    return find(row.id);
   };
   return {
     list: async () => {
@@ -83,16 +89,15 @@ export function agentsRepository(ports: AgentsPorts): Agents {
     },
     get: async (idOrName) => view(await find(idOrName)),
     approve: async (idOrName, by) => {
-      const row = await find(idOrName);
+      const row = await change(await find(idOrName), 'active', 'agent.approved', by);
       if (row.state === 'revoked')
         throw new GraftError('AGENT_REVOKED', `agent '${row.name}' has been revoked; invite the site again`);
-      return change(row, 'active', 'agent.approved', by);
+      return view(row);
     },
     revoke: async (idOrName, by) => {
-      const row = await find(idOrName);
-      await change(row, 'revoked', 'agent.revoked', by);
+      const row = await change(await find(idOrName), 'revoked', 'agent.revoked', by);
       ports.disconnect(row.id, new GraftError('AGENT_REVOKED', `agent '${row.name}' (${row.id}) has been revoked`));
-      return view({ ...row, state: 'revoked' });
+      return view(row);
     },
   };
 }
@@ -104,7 +109,7 @@ function viewOf(row: AgentRow, connected: ReadonlySet<string>, activity: ReturnT
     id: row.id,
     name: row.name,
     state: stateSchema.parse(row.state),
-    connected: connected.has(row.id),
+    connected: row.state !== 'revoked' && connected.has(row.id),
     createdAtMs: row.created_at_ms,
     ...(row.last_seen_at_ms !== null && { lastSeenAtMs: row.last_seen_at_ms }),
     ...(row.version !== null && { agentVersion: row.version }),

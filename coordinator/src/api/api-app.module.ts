@@ -8,7 +8,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { ApiKeyGuard } from '../access/api-key.guard.js';
 import type { Caller } from '../access/roles.js';
 import type { Log } from '../server/log.js';
-import { ApiModule } from './api.module.js';
+import { apiModule } from './api.module.js';
 import { invalidBody } from './checked-body.js';
 import { openApiDocument } from './open-api.module.js';
 import { ProblemFilter } from './problem.filter.js';
@@ -28,7 +28,7 @@ export interface ApiOptions {
 const jsonLimitBytes = 4 << 20;
 
 export async function createApi(options: ApiOptions): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(ApiModule.with(options.services), {
+  const app = await NestFactory.create<NestExpressApplication>(apiModule(options.services), {
     bodyParser: false,
     logger: options.nestLog,
     abortOnError: false,

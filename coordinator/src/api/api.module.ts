@@ -12,23 +12,25 @@ import { HealthController, MetricsController, SystemController } from '../system
 import { TasksController } from '../tasks/tasks.controller.js';
 import { SERVICES, type Services } from './services.js';
 
-@Module({
-  controllers: [
-    AgentsController,
-    BlobsController,
-    TokensController,
-    EventsController,
-    ModelsController,
-    ReleasesController,
-    RunsController,
-    HealthController,
-    MetricsController,
-    SystemController,
-    TasksController,
-  ],
-})
-export class ApiModule {
-  static with(services: Services): DynamicModule {
-    return { module: ApiModule, providers: [{ provide: SERVICES, useValue: services }] };
-  }
+/** Nest names a module by a class. */
+@Module({})
+// oxlint-disable-next-line typescript/no-extraneous-class -- the decorator says all there is to say
+class ApiModule {}
+
+const controllers = [
+  AgentsController,
+  BlobsController,
+  TokensController,
+  EventsController,
+  ModelsController,
+  ReleasesController,
+  RunsController,
+  HealthController,
+  MetricsController,
+  SystemController,
+  TasksController,
+];
+
+export function apiModule(services: Services): DynamicModule {
+  return { module: ApiModule, controllers, providers: [{ provide: SERVICES, useValue: services }] };
 }

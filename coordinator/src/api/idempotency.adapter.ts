@@ -1,7 +1,7 @@
 /** Idempotency-Key as express middleware: before the router, so that every POST has it. */
 import { createHash } from 'node:crypto';
 
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 
 import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
@@ -19,32 +19,32 @@ interface KeyedRequest {
 const keyForm = /^[\w.:-]{1,128}$/u;
 
 export function idempotency(store: AnswerStore, clock: Clock, log: Log): RequestHandler {
-  return (request, response, next) => {
+  const answer = async (request: Request, response: Response): Promise<boolean> => {
     const key = request.headers['idempotency-key'];
-    if (request.method !== 'POST' || key === undefined) return next();
+    if (request.method !== 'POST' || key === undefined) return false;
     if (typeof key !== 'string' || !keyForm.test(key)) {
-      return next(new GraftError('INVALID_REQUEST', 'an Idempotency-Key has 1 to 128 letters, digits and . : - _'));
+      throw new GraftError('INVALID_REQUEST', 'an Idempotency-Key has 1 to 128 letters, digits and . : - _');
     }
     const attempt: Attempt = {
       id: hash(request.headers.authorization ?? '', key),
       requestHash: hash(request.method, request.originalUrl, JSON.stringify(request.body ?? null)),
     };
-    answerOnce({ store, attempt, atMs: clock.nowMs(), log }, response, next).catch(next);
+    return answeredBefore({ store, attempt, atMs: clock.nowMs(), log }, response);
+  };
+  return async (request, response, next) => {
+    if (!(await answer(request, response))) next();
   };
 }
 
-async function answerOnce(request: KeyedRequest, response: Response, next: NextFunction): Promise<void> {
+/** True where an earlier answer was sent; else the answer to come is kept. */
+async function answeredBefore(request: KeyedRequest, response: Response): Promise<boolean> {
   const earlier = await earlierAnswer(request.store, request.attempt, request.atMs);
-  if (earlier !== undefined) {
-    response
-      .status(earlier.status)
-      .type('application/json')
-      .setHeader('idempotent-replayed', 'true')
-      .send(earlier.body);
-    return;
+  if (earlier === undefined) {
+    keepAnswer(request, response);
+    return false;
   }
-  keepAnswer(request, response);
-  next();
+  response.status(earlier.status).type('application/json').setHeader('idempotent-replayed', 'true').send(earlier.body);
+  return true;
 }
 
 /** Notes what is sent; only what succeeded is given again. */

@@ -29,7 +29,7 @@ const clock = { nowMs: () => nowMs };
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'graft api '));
   store = await openStore({ kind: 'embedded', directory });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await store.close();

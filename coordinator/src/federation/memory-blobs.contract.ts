@@ -44,5 +44,5 @@ export function memoryBlobs(): MemoryBlobs {
     },
     delete: async (hash) => void stored.delete(hash),
     path: (hash) => `memory:${hash}`,
-  } as MemoryBlobs;
+  };
 }

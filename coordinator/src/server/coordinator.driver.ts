@@ -104,7 +104,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
     log.info({ directory }, 'the first API key is in admin.key');
   const app = await createApi({
     services,
-    callerOf: accessKeys.callerOf,
+    callerOf: async (key) => accessKeys.callerOf(key),
     idempotency: idempotency(memoryAnswers(keptAnswers), clock, log),
     log,
     nestLog: nestLogger(log),
@@ -137,7 +137,13 @@ async function openLocked(directory: string, db: string | undefined): Promise<St
   const lock = await lockDirectory(directory);
   try {
     const store = await openStore({ kind: 'postgres', url: db });
-    return { ...store, close: async () => store.close().finally(async () => lock.release()) };
+    return {
+      ...store,
+      close: async () => {
+        await store.close();
+        await lock.release();
+      },
+    };
   } catch (error) {
     await lock.release();
     throw error;

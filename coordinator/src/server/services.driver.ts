@@ -40,9 +40,9 @@ export function createServices(options: ServicesOptions): Services {
   return {
     agents: agentsRepository({
       db,
-      connected: hub.connected,
-      activity: rounds.activity,
-      disconnect: hub.disconnect,
+      connected: () => hub.connected(),
+      activity: () => rounds.activity(),
+      disconnect: (agentId, error) => hub.disconnect(agentId, error),
       clock,
     }),
     blobs: apiBlobs(blobs),
