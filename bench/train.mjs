@@ -156,6 +156,7 @@ async function measure(model, one, { batchSize, repeats }) {
           torchMs: perStep(peer, 'ms'),
           torchCpuMs: perStep(peer, 'cpuMs'),
           ratio: graftMs / perStep(peer, 'ms'),
+          cpuRatio: perStep(graft, 'cpuMs') / perStep(peer, 'cpuMs'),
           lossDifference: Math.abs(graft[0].losses.at(-1) - peer[0].losses.at(-1)),
           peer: `PyTorch ${version}, eager, 1 thread`,
         }

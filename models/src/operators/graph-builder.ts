@@ -2,7 +2,7 @@
 import { tensor, type DType, type Tensor, type TensorData } from '@graft/core/tensor';
 
 import type { Attribute, Dimension, Node } from '../graph/graph.js';
-import type { Known } from './operator.js';
+import type { Known, Site } from './operator.js';
 import type { TypeScope } from './type-scope.js';
 
 export type Attributes = Readonly<Record<string, number | readonly number[] | string | { readonly float: number }>>;
@@ -53,6 +53,17 @@ export class GraphBuilder {
     return outputs;
   }
 
+  /** Adds a node as it is. */
+  keep(node: Node): void {
+    this.nodes.push(node);
+    this.scope.infer(node);
+  }
+
+  /** What is known of the inputs of a node that may be added. */
+  siteOf(node: Node): Site {
+    return this.scope.siteOf(node);
+  }
+
   /** Adds a node again, for `count` results of it under new names. */
   repeat({ op, domain, inputs, attributes }: Node, count: number): string[] {
     const outputs = Array.from({ length: count }, () => this.fresh(op));
@@ -81,6 +92,11 @@ export class GraphBuilder {
   /** A vector of int64, as axes and shapes are given. */
   ints(values: readonly number[]): string {
     return this.constant(tensor('int64', [values.length], BigInt64Array.from(values, BigInt)));
+  }
+
+  /** Makes an input of the graph known. */
+  declare(name: string, known: Known): void {
+    this.scope.declare(name, known);
   }
 
   typeOf(name: string): Known {

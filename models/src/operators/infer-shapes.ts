@@ -16,7 +16,14 @@ export function inferShapes(model: Model, inputShapes: InputShapes = {}): Map<st
 }
 
 /** The scope of a whole model. */
-export function scopeOf({ graph, weights }: Model, inputShapes: InputShapes = {}): TypeScope {
+export function scopeOf(model: Model, inputShapes: InputShapes = {}): TypeScope {
+  const scope = declarationsOf(model, inputShapes);
+  for (const node of model.graph.nodes) scope.infer(node);
+  return scope;
+}
+
+/** A scope that knows the inputs and weights only. */
+export function declarationsOf({ graph, weights }: Model, inputShapes: InputShapes = {}): TypeScope {
   const scope = new TypeScope();
   for (const { name, dtype, shape } of graph.inputs) {
     const known = inputShapes[name] ?? shape;
@@ -27,6 +34,5 @@ export function scopeOf({ graph, weights }: Model, inputShapes: InputShapes = {}
     if (value !== undefined) scope.declareTensor(name, value);
     else scope.declare(name, shape === undefined ? { dtype } : { dtype, shape });
   }
-  for (const node of graph.nodes) scope.infer(node);
   return scope;
 }

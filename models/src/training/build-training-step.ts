@@ -7,12 +7,14 @@ import type { Tensor, Weights } from '@graft/core/tensor';
 
 import type { Dimension, Graph, Model, Value } from '../graph/graph.js';
 import { GraphBuilder } from '../operators/graph-builder.js';
-import { scopeOf } from '../operators/infer-shapes.js';
+import { declarationsOf } from '../operators/infer-shapes.js';
 import type { TypeScope } from '../operators/type-scope.js';
 import { differentiate } from './differentiate.js';
 import { fixedSizeOf } from './fixed-size.js';
 import { softmaxCrossEntropy, type LossSpec } from './loss.js';
-import { addUpdate, stateNamesOf, type OptimizerSpec } from './optimizer.js';
+import { addForward } from './forward.js';
+import type { OptimizerSpec } from './optimizer.js';
+import { addUpdates, type Slot } from './updates.js';
 
 export interface TrainingStepOptions {
   /** Names of float32 weights. */
@@ -21,13 +23,6 @@ export interface TrainingStepOptions {
   readonly optimizer: OptimizerSpec;
   /** The shape of the model's input with its batch, where the graph does not declare it; the batch may be a symbol. */
   readonly inputShape?: readonly Dimension[];
-}
-
-/** Where one tensor goes in and where its successor comes out. */
-export interface Slot {
-  readonly input: string;
-  readonly output: string;
-  readonly shape: readonly number[];
 }
 
 /** A model (graph and frozen weights, to be loaded for 'training') and how to feed it. */
@@ -45,12 +40,12 @@ export interface TrainingStep extends Model {
   readonly loss: string;
   /** By trainable name. */
   readonly weightSlots: ReadonlyMap<string, Slot>;
-  /** Optimizer state, zeros before the first step. */
+  /** Optimizer state, one flat vector each, zeros before the first step. */
   readonly stateSlots: readonly Slot[];
   readonly optimizer: OptimizerSpec;
 }
 
-const names = { labels: 'train/labels', rate: 'train/rate', epsilon: 'train/epsilon', loss: 'train/loss' } as const;
+const names = { labels: 'train/labels', rate: 'train/rate', epsilon: 'train/epsilon' } as const;
 
 /**
  * Throws TENSOR_UNKNOWN for a trainable name that is no weight, NOT_DIFFERENTIABLE where a node on the way has no gradient or a weight
@@ -59,8 +54,10 @@ const names = { labels: 'train/labels', rate: 'train/rate', epsilon: 'train/epsi
 export function buildTrainingStep(model: Model, options: TrainingStepOptions): TrainingStep {
   const { trainable, optimizer } = options;
   const input = onlyInput(model.graph);
-  const scope = scopeOf(model, options.inputShape === undefined ? {} : { [input.name]: options.inputShape });
+  const scope = declarationsOf(model, options.inputShape === undefined ? {} : { [input.name]: options.inputShape });
   const build = new GraphBuilder(scope, 'train/');
+  addForward(model.graph.nodes, build);
+  const forward = [...build.nodes];
   const batch = scope.shapeOf(input.name)[0] ?? 'batch';
   scope.declare(names.labels, { dtype: 'int32', shape: [batch] });
   scope.declare(names.rate, { dtype: 'float32', shape: [] });
@@ -68,14 +65,11 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const { loss, gradient } = softmaxCrossEntropy('logits', names.labels, build);
   const seeds = new Map([['logits', gradient]]);
   const shapes = new Map(trainable.map((name) => [name, trainableShape(model.graph, scope, name)]));
-  const gradients = differentiate({ nodes: model.graph.nodes, scope, seeds, wanted: trainable }, build);
-  const updates = trainable.map((name) =>
-    updateOf(name, { shape: shapes.get(name) ?? [], gradients, scope, optimizer, build }),
-  );
-  build.addNamed('Identity', [loss], { outputs: [names.loss] });
+  const gradients = differentiate({ nodes: forward, scope, seeds, wanted: trainable }, build);
+  const { weightSlots, stateSlots } = addUpdates({ shapes, gradients, optimizer, scalars: names }, build);
   const float = (name: string, shape: readonly Dimension[]): Value => ({ name, dtype: 'float32', shape });
-  const slots = updates.flatMap(({ weight, state }) => [weight, ...state]);
-  const used = new Set([...model.graph.nodes, ...build.nodes].flatMap(({ inputs }) => inputs));
+  const slots = [...weightSlots.values(), ...stateSlots];
+  const used = new Set(build.nodes.flatMap(({ inputs }) => inputs));
   const frozen = model.graph.weights.filter(({ name }) => !shapes.has(name) && used.has(name));
   const usesEpsilon = optimizer.kind === 'adam';
   return {
@@ -88,9 +82,9 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
         ...(usesEpsilon ? [float(names.epsilon, [])] : []),
         ...slots.map((slot) => float(slot.input, slot.shape)),
       ],
-      outputs: [float(names.loss, []), ...slots.map((slot) => float(slot.output, slot.shape))],
+      outputs: [float(loss, []), ...slots.map((slot) => float(slot.output, slot.shape))],
       weights: [...frozen, ...[...build.constants].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))],
-      nodes: [...model.graph.nodes, ...build.nodes],
+      nodes: build.nodes,
     },
     weights: frozenWeights(model.weights, frozen, build.constants),
     features: input.name,
@@ -98,11 +92,9 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
     classes: fixedSizeOf(scope.shapeOf('logits').at(-1), 'classes'),
     rate: names.rate,
     ...(usesEpsilon && { epsilon: names.epsilon }),
-    loss: names.loss,
-    weightSlots: new Map(
-      trainable.map((name, i) => [name, updates[i]?.weight ?? { input: name, output: name, shape: [] }]),
-    ),
-    stateSlots: updates.flatMap(({ state }) => state),
+    loss,
+    weightSlots,
+    stateSlots,
     optimizer,
   };
 }
@@ -127,37 +119,6 @@ function trainableShape(graph: Graph, scope: TypeScope, name: string): number[] 
   if (dtype !== 'float32')
     throw new GraftError('MODEL_UNSUPPORTED', `weight '${name}' is ${dtype}; only float32 can be trained`);
   return scope.shapeOf(name).map((size) => fixedSizeOf(size, `elements of '${name}'`));
-}
-
-interface UpdateContext {
-  readonly shape: readonly number[];
-  readonly gradients: ReadonlyMap<string, string>;
-  readonly scope: TypeScope;
-  readonly optimizer: OptimizerSpec;
-  readonly build: GraphBuilder;
-}
-
-function updateOf(name: string, context: UpdateContext): { weight: Slot; state: Slot[] } {
-  const { shape, gradients, scope, optimizer, build } = context;
-  const gradient = gradients.get(name);
-  if (gradient === undefined)
-    throw new GraftError(
-      'NOT_DIFFERENTIABLE',
-      `weight '${name}' has no influence on the logits, so it cannot be trained`,
-    );
-  const slot = (input: string): Slot => ({ input, output: `${input}/next`, shape });
-  const weight = slot(name);
-  const state = stateNamesOf(optimizer).map((kind) => slot(`${name}/${kind}`));
-  for (const { input } of state) scope.declare(input, { dtype: 'float32', shape });
-  const updated = addUpdate(
-    optimizer,
-    { weight: name, gradient, state: state.map(({ input }) => input), rate: names.rate, epsilon: names.epsilon },
-    build,
-  );
-  build.addNamed('Identity', [updated.weight], { outputs: [weight.output] });
-  for (const [i, { output }] of state.entries())
-    build.addNamed('Identity', [updated.state[i] ?? ''], { outputs: [output] });
-  return { weight, state };
 }
 
 function frozenWeights(weights: Weights, frozen: readonly Value[], constants: Weights): Map<string, Tensor> {

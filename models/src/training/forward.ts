@@ -1,0 +1,127 @@
+/**
+ * The forward part of a training step: the model's nodes, some of them in another form of the same numbers.
+ * Over small planes a depthwise convolution or an average pool is a matrix product of the plane, which the runtime computes
+ * many times faster than its own kernels for them when weights are not constant; the gradients then are products too.
+ */
+import { tensor } from '@graft/core/tensor';
+
+import type { Node } from '../graph/graph.js';
+import { floats, type GraphBuilder } from '../operators/graph-builder.js';
+import type { Site } from '../operators/operator.js';
+import { intOf, shapeOf } from '../operators/site.js';
+import { fixedAxes, windowOf, type FixedAxis } from '../operators/window.js';
+
+/** Input places times output places: above, the plane's matrix costs more than it saves. */
+const planeEntries = 4096;
+
+/** Adds the nodes of a model to `build`; every value keeps its name. */
+export function addForward(nodes: readonly Node[], build: GraphBuilder): void {
+  for (const node of nodes) {
+    const plane = node.op === 'Conv' || node.op === 'AveragePool' ? planeOf(node, build) : undefined;
+    if (plane === undefined) build.keep(node);
+    else if (node.op === 'Conv') addDepthwise(plane, build);
+    else addAverage(plane, build);
+  }
+}
+
+interface Plane {
+  readonly node: Node;
+  readonly channels: number;
+  readonly axes: readonly FixedAxis[];
+  /** Places of the input, of the output, and taps of the kernel. */
+  readonly places: number;
+  readonly positions: number;
+  readonly taps: number;
+}
+
+/** The plane of a node that is worth another form. */
+function planeOf(node: Node, build: GraphBuilder): Plane | undefined {
+  const site = build.siteOf(node);
+  const [, channels, ...spatial] = shapeOf(site, 0);
+  if (typeof channels !== 'number' || spatial.length !== 2 || !spatial.every((size) => typeof size === 'number')) {
+    return undefined;
+  }
+  if (node.op === 'Conv' && !isDepthwise(site, channels)) return undefined;
+  if (intOf(node, 'ceil_mode', 0) === 1) return undefined;
+  const axes = fixedAxes(site, windowOf(site, node.op === 'Conv' ? shapeOf(site, 1).slice(2) : []));
+  const count = (pick: (axis: FixedAxis) => number): number => axes.reduce((product, axis) => product * pick(axis), 1);
+  const plane = {
+    node,
+    channels,
+    axes,
+    places: count(({ input }) => input),
+    positions: count(({ output }) => output),
+    taps: count(({ kernel }) => kernel),
+  };
+  return plane.places * plane.positions <= planeEntries ? plane : undefined;
+}
+
+function isDepthwise(site: Site, channels: number): boolean {
+  return intOf(site.node, 'group', 1) === channels && channels > 1 && shapeOf(site, 1)[0] === channels;
+}
+
+/** For each tap and output position the input place that it sees, -1 in the padding. */
+function seenPlaces({ axes }: Plane): number[][] {
+  const [height, width] = axes;
+  if (height === undefined || width === undefined) return [];
+  const along = ({ kernel, output, stride, dilation, begin, input }: FixedAxis): number[][] =>
+    Array.from({ length: kernel }, (_, tap) =>
+      Array.from({ length: output }, (__, position) => {
+        const place = position * stride + tap * dilation - begin;
+        return place >= 0 && place < input ? place : -1;
+      }),
+    );
+  const columns = along(width);
+  return along(height).flatMap((rows) =>
+    columns.map((column) =>
+      rows.flatMap((row) => column.map((place) => (row < 0 || place < 0 ? -1 : row * width.input + place))),
+    ),
+  );
+}
+
+/** y[c] = x[c] K[c] with K[c] = w[c] S, where S says which tap of the kernel joins a place and a position. */
+function addDepthwise(plane: Plane, build: GraphBuilder): void {
+  const { node, channels, axes, places, positions, taps } = plane;
+  const [x = '', w = '', bias = ''] = node.inputs;
+  const joins = new Float32Array(taps * places * positions);
+  for (const [tap, seen] of seenPlaces(plane).entries()) {
+    for (const [position, place] of seen.entries()) {
+      if (place >= 0) joins[(tap * places + place) * positions + position] = 1;
+    }
+  }
+  const kernels = build.add('MatMul', [
+    build.add('Reshape', [w, build.ints([channels, taps])]),
+    build.constant(tensor('float32', [taps, places * positions], joins)),
+  ]);
+  const planes = build.add('Reshape', [x, build.ints([-1, channels, places])]);
+  const products = build.add('MatMul', [
+    build.add('Transpose', [planes], { perm: [1, 0, 2] }),
+    build.add('Reshape', [kernels, build.ints([channels, places, positions])]),
+  ]);
+  const examples = build.add('Transpose', [products], { perm: [1, 0, 2] });
+  const shape = build.ints([-1, channels, ...axes.map(({ output }) => output)]);
+  if (bias === '') {
+    build.addNamed('Reshape', [examples, shape], { outputs: [...node.outputs] });
+    return;
+  }
+  const column = build.add('Reshape', [bias, build.ints([channels, 1])]);
+  build.addNamed('Reshape', [build.add('Add', [examples, column]), shape], { outputs: [...node.outputs] });
+}
+
+/** y = x P, where P holds each position's share of a place. */
+function addAverage(plane: Plane, build: GraphBuilder): void {
+  const { node, channels, axes, places, positions, taps } = plane;
+  const countPadding = intOf(node, 'count_include_pad', 0) === 1;
+  const shares = new Float32Array(places * positions);
+  const seen = seenPlaces(plane);
+  for (let position = 0; position < positions; position++) {
+    const inside = seen.flatMap((tap) => ((tap[position] ?? -1) >= 0 ? [tap[position] ?? 0] : []));
+    for (const place of inside) shares[place * positions + position] = 1 / (countPadding ? taps : inside.length);
+  }
+  const [x = ''] = node.inputs;
+  const matrix = build.constant(floats(build.typeOf(x).dtype, [places, positions], shares));
+  const averages = build.add('MatMul', [build.add('Reshape', [x, build.ints([-1, places])]), matrix]);
+  build.addNamed('Reshape', [averages, build.ints([-1, channels, ...axes.map(({ output }) => output)])], {
+    outputs: [...node.outputs],
+  });
+}
