@@ -3,8 +3,10 @@
  * (fsync off): it lost acknowledged rows in every simulated power cut. Here PostgreSQL's fsync reaches the disk.
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { access, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
-import { PGlite, type PGliteOptions } from '@electric-sql/pglite';
+import { PGlite } from '@electric-sql/pglite';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
 
 /** What Emscripten hands to a mounted file system, as far as fsync needs it. */
@@ -24,21 +26,37 @@ type EmscriptenModule = { readonly NODEFS: HostFileSystem };
 /** PGlite's start parameters with fsync on. */
 export const durableStartParameters: readonly string[] = [
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
-  ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync', '-c', 'synchronous_commit=on'],
+  '-c',
+  'fsync=on',
+  '-c',
+  'wal_sync_method=fsync',
+  '-c',
+  'synchronous_commit=on',
+  // For one connection; the default of 128 MB doubles what the process takes (327 MB against 168 MB were measured).
+  '-c',
+  'shared_buffers=16MB',
+  '-c',
+  'wal_buffers=1MB',
 ];
 
 export class DurableNodeFS extends NodeFS {
-  /** How often PostgreSQL has asked for fsync; tests read it. */
-  syncCount = 0;
+  constructor(
+    directory: string,
+    /** Told after each fsync that PostgreSQL asked for, with the path in the host. */
+    private readonly onSync: (path: string) => void = () => undefined,
+  ) {
+    super(directory);
+  }
 
   override async init(pg: PGlite, options: Partial<Parameters<NodeFS['init']>[1]>): ReturnType<NodeFS['init']> {
     const result = await super.init(pg, options);
     const addSync = (module: unknown): void => {
       const { NODEFS } = module as EmscriptenModule;
       NODEFS.stream_ops.fsync = ({ nfd, node }) => {
-        this.syncCount++;
-        if (nfd === undefined) syncDirectory(NODEFS.realPath(node));
+        const path = NODEFS.realPath(node);
+        if (nfd === undefined) syncDirectory(path);
         else fsyncSync(nfd);
+        this.onSync(path);
         return 0;
       };
     };
@@ -57,12 +75,51 @@ function syncDirectory(path: string): void {
   }
 }
 
-/** A durable PGlite on a directory. */
-export async function openDurablePglite(
-  directory: string,
-  options: PGliteOptions = {},
-): Promise<{ pglite: PGlite; fs: DurableNodeFS }> {
-  const fs = new DurableNodeFS(directory);
-  const pglite = await PGlite.create({ ...options, fs, startParams: [...durableStartParameters] });
-  return { pglite, fs };
+export interface DurableOptions {
+  readonly onSync?: (path: string) => void;
+}
+
+/** A durable PGlite on a directory. A new cluster is made beside it and moved there whole: a crash leaves all of it or none. */
+export async function openDurablePglite(directory: string, { onSync }: DurableOptions = {}): Promise<PGlite> {
+  if (!(await isThere(directory))) await createCluster(directory);
+  return startOn(directory, onSync);
+}
+
+const startOn = (directory: string, onSync?: (path: string) => void): Promise<PGlite> =>
+  PGlite.create({ fs: new DurableNodeFS(directory, onSync), startParams: [...durableStartParameters] });
+
+/** PGlite's initdb syncs nothing, so that every file of the new cluster is synced here. */
+async function createCluster(directory: string): Promise<void> {
+  const unfinished = `${directory}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  const pglite = await startOn(unfinished);
+  await pglite.close();
+  await syncTree(unfinished);
+  await rename(unfinished, directory);
+  syncDirectory(dirname(directory));
+}
+
+async function syncTree(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) await syncFile(path);
+  }
+  syncDirectory(directory);
+}
+
+async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

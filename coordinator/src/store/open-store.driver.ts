@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
+import { Pool, types as pgTypes, type CustomTypesConfig } from 'pg';
 
 import { openDurablePglite } from './durable-node-fs.adapter.js';
 import { lockDirectory } from './directory-lock.adapter.js';
@@ -28,9 +28,8 @@ const connectionTimeoutMillis = 10_000;
 const poolSize = 10;
 
 /** int8 as a number: times and counts here stay far below 2^53. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: (id, format) =>
-    (Number(id) === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(id, format)) as never,
+const types: CustomTypesConfig = {
+  getTypeParser: (id, format) => (id === pgTypes.builtins.INT8 ? Number : pgTypes.getTypeParser(id, format)),
 };
 
 /** Throws DIRECTORY_LOCKED where another process owns the directory. */
@@ -47,7 +46,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 }
 
 function openPostgres(url: string): Omit<Store, 'kind'> {
-  const pool = new pg.Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis, types });
+  const pool = new Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis, types });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on('error', () => undefined);
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
@@ -57,8 +56,14 @@ function openPostgres(url: string): Omit<Store, 'kind'> {
 async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
   const lock = await lockDirectory(directory);
   try {
-    const { pglite } = await openDurablePglite(join(directory, 'database'));
-    const pool = new pg.Pool({ ...createPgConfig(pglite), max: 1, connectionTimeoutMillis, types } as pg.PoolConfig);
+    const pglite = await openDurablePglite(join(directory, 'database'));
+    const config = Object.assign(createPgConfig(pglite), {
+      max: 1,
+      idleTimeoutMillis: 0,
+      connectionTimeoutMillis,
+      types,
+    });
+    const pool = new Pool(config);
     const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
     return {
       db,

@@ -7,7 +7,8 @@ import type { Database } from './schema.js';
 const retryable: ReadonlySet<string> = new Set(['40001', '40P01']);
 const attempts = 5;
 
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 
 /** Runs `body` in one transaction. Everything in it must use the transaction that it is given, and have no effect outside of it. */
 export async function inTransaction<T>(
