@@ -103,8 +103,8 @@ export function tokenRedemption(db: Kysely<Database>): Pick<EnrolPorts, 'checkTo
           .returning(['name', 'needs_approval'])
           .executeTakeFirst();
         if (used === undefined) throw notOpen('used');
-        await checkNameIsFree(transaction, used.name);
-        await transaction
+        // Two tokens of one name may be redeemed at once: the unique name lets one in.
+        const added = await transaction
           .insertInto('agents')
           .values({
             id: agent.id,
@@ -116,7 +116,10 @@ export function tokenRedemption(db: Kysely<Database>): Pick<EnrolPorts, 'checkTo
             version: agent.version,
             created_at_ms: agent.atMs,
           })
-          .execute();
+          .onConflict((on) => on.doNothing())
+          .returning('id')
+          .executeTakeFirst();
+        if (added === undefined) throw nameTaken(used.name, await holderOf(transaction, used.name));
         await appendAudit(transaction, {
           atMs: agent.atMs,
           action: 'agent.enrolled',
@@ -128,19 +131,22 @@ export function tokenRedemption(db: Kysely<Database>): Pick<EnrolPorts, 'checkTo
 }
 
 async function checkNameIsFree(db: Kysely<Database>, name: string): Promise<void> {
+  const holder = await holderOf(db, name);
+  if (holder !== undefined) throw nameTaken(name, holder);
+}
+
+async function holderOf(db: Kysely<Database>, name: string): Promise<string | undefined> {
   const holder = await db
     .selectFrom('agents')
     .select('id')
     .where('name', '=', name)
     .where('state', '<>', 'revoked')
     .executeTakeFirst();
-  if (holder !== undefined) {
-    throw new GraftError(
-      'ALREADY_EXISTS',
-      `agent ${holder.id} is enrolled as '${name}'; revoke it first, or choose another name`,
-    );
-  }
+  return holder?.id;
 }
+
+const nameTaken = (name: string, holder = 'another'): GraftError =>
+  new GraftError('ALREADY_EXISTS', `agent ${holder} is enrolled as '${name}'; revoke it first, or choose another name`);
 
 const notOpen = (state: TokenView['state'] | undefined): GraftError =>
   new GraftError(

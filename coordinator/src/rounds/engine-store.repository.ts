@@ -1,7 +1,7 @@
 /** The engine's store over the database: every step of a run is one transaction. */
 import type { Kysely, Transaction } from 'kysely';
 import { sql } from 'kysely';
-import { ulid } from 'ulid';
+import { monotonicFactory } from 'ulid';
 
 import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
@@ -128,8 +128,10 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
 }
 
 function rowSources({ identity, masterKey, clock }: EngineStoreOptions): RowSources {
+  // Instructions of one millisecond are sent in the order of their ids.
+  const nextId = monotonicFactory();
   return {
-    newId: () => ulid(clock.nowMs()),
+    newId: () => nextId(clock.nowMs()),
     newRoundKey: (of) => newRoundKey(of, identity, masterKey),
     publicRoundKey,
     signRelease: (manifest) => signRelease(identity, manifest),
