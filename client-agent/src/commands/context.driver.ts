@@ -19,7 +19,7 @@ export interface CommandContext<Options> {
   readonly directory: string;
 }
 
-export const terminal: Terminal = {
+export const processTerminal: Terminal = {
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
 };
@@ -28,24 +28,25 @@ export function agentDirectory(options: GlobalOptions): string {
   return resolve(options.dir ?? process.env['GRAFT_AGENT_DIR'] ?? join(homedir(), '.graft-agent'));
 }
 
-/** Wraps the body of a command for commander: errors as an envelope or lines, and the exit code that goes with them. */
-export function action<Options extends object>(
-  body: (context: CommandContext<Options>) => Promise<number>,
-): (...parameters: unknown[]) => Promise<void> {
-  return async (...parameters) => {
-    const command = parameters.at(-1) as Command;
-    const options = command.optsWithGlobals<Options & GlobalOptions>();
-    const output = createOutput(terminal, options.json ?? false);
-    try {
-      process.exitCode = await body({ options, args: command.args, output, directory: agentDirectory(options) });
-    } catch (error) {
-      process.exitCode = printError(error, output.json);
-    }
-  };
+export type CommandBody<Options extends object> = (context: CommandContext<Options>) => Promise<number>;
+
+/** Runs the body of a command for commander: errors as an envelope or lines. Returns the exit code. */
+export async function runBody<Options extends object>(
+  body: CommandBody<Options>,
+  command: Command,
+  terminal: Terminal,
+): Promise<number> {
+  const options = command.optsWithGlobals<Options & GlobalOptions>();
+  const output = createOutput(terminal, options.json ?? false);
+  try {
+    return await body({ options, args: command.args, output, directory: agentDirectory(options) });
+  } catch (error) {
+    return printError(error, { json: output.json, terminal });
+  }
 }
 
 /** Prints an error as UX asks, and returns its exit code. */
-export function printError(error: unknown, json: boolean): number {
+export function printError(error: unknown, { json, terminal }: { json: boolean; terminal: Terminal }): number {
   const { envelope, lines, exit } = describeError(error);
   if (json) terminal.out(JSON.stringify(envelope));
   else for (const line of lines) terminal.err(line);

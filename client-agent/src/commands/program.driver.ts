@@ -2,29 +2,47 @@
 import { GraftError } from '@graft/core/error';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 
+import type { Terminal } from '../output/output.js';
 import { agentVersion } from '../version.js';
-import { check } from './check.driver.js';
-import { action, printError, terminal } from './context.driver.js';
-import { enroll } from './enroll.driver.js';
-import { outbox } from './outbox.driver.js';
-import { predict } from './predict.driver.js';
-import { start } from './start.driver.js';
-import { status } from './status.driver.js';
+import { printError, runBody, type CommandBody } from './context.driver.js';
+
+/** Exit code of a command line that cannot be understood. */
+const badArguments = 4;
 
 const exitCodes = `
 Exit codes: 0 done, 1 what was asked for failed, 2 cannot connect or not allowed, 3 time-out,
             4 bad arguments, configuration or preflight, 5 a bug of ours, 130 interrupted.`;
 
-/** Runs one command line. The exit code is left in process.exitCode. */
-export async function runCommandLine(args: readonly string[]): Promise<void> {
+/** Runs one command line and returns its exit code. */
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
+  const outcome = { exit: 0 };
+  const action =
+    <Options extends object>(load: () => Promise<CommandBody<Options>>) =>
+    async (...parameters: unknown[]): Promise<void> => {
+      outcome.exit = await runBody(await load(), parameters.at(-1) as Command, terminal);
+    };
+  const program = createProgram(action);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: () => undefined,
+    });
+  }
   try {
-    await createProgram().parseAsync([...args], { from: 'user' });
+    await program.parseAsync([...args], { from: 'user' });
+    return outcome.exit;
   } catch (error) {
-    process.exitCode = endOf(error, args.includes('--json'));
+    if (!(error instanceof CommanderError)) return printError(error, { json: args.includes('--json'), terminal });
+    return endOf(error, { program, json: args.includes('--json'), terminal });
   }
 }
 
-export function createProgram(): Command {
+/** A command's file is loaded when it runs: the daemon has no use for the image decoder of `check`. */
+type Action = <Options extends object>(
+  load: () => Promise<CommandBody<Options>>,
+) => (...parameters: unknown[]) => Promise<void>;
+
+function createProgram(action: Action): Command {
   const program = new Command('graft-agent')
     .description('The agent of a federation: trains on the data of this site, and sends nothing but sealed updates.')
     .version(agentVersion)
@@ -54,53 +72,56 @@ ${exitCodes}`,
 Example:
   graft-agent enroll --server hub.example:9091 --token gt_4f... --fingerprint sha256:559c... --data images/`,
     )
-    .action(action(enroll));
+    .action(action(async () => (await import('./enroll.driver.js')).enroll));
   program
     .command('check')
     .description('tell what would go wrong before it does; nothing is sent but the handshake')
     .option('--timeout <seconds>', 'wait this long for the server', seconds, 10)
     .addHelpText('after', '\nExample:\n  graft-agent check --dir /srv/graft-agent\n')
-    .action(action(check));
+    .action(action(async () => (await import('./check.driver.js')).check));
   program
     .command('start')
     .description('run the agent in the foreground; Ctrl-C or SIGTERM ends it after the transfer in hand')
     .option('--timeout <seconds>', 'give up when there is no connection for this long (default: never)', seconds)
     .addHelpText('after', '\nExamples:\n  graft-agent start\n  graft-agent start --json > events.jsonl\n')
-    .action(action(start));
+    .action(action(async () => (await import('./start.driver.js')).start));
   program
     .command('status')
     .description('show what the agent is doing, its last rounds and its release')
     .addHelpText('after', '\nExample:\n  graft-agent status --json\n')
-    .action(action(status));
+    .action(action(async () => (await import('./status.driver.js')).status));
   program
     .command('outbox')
     .description('list everything that left this site, and what waits to be sent')
     .option('--last <count>', 'only the newest entries', count)
     .addHelpText('after', '\nExample:\n  graft-agent outbox --last 20\n')
-    .action(action(outbox));
+    .action(action(async () => (await import('./outbox.driver.js')).outbox));
   program
     .command('predict')
     .description('answer from the installed release; needs no coordinator')
     .argument('<file...>', 'images; for a model of numeric features, CSV files with one row an example')
     .option('--release <id>', 'another installed release than the current one')
     .addHelpText('after', '\nExamples:\n  graft-agent predict scan.png\n  graft-agent predict --json images/7/*.png\n')
-    .action(action(predict));
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
-  }
+    .action(action(async () => (await import('./predict.driver.js')).predict));
   return program;
 }
 
+interface Ending {
+  readonly program: Command;
+  readonly json: boolean;
+  readonly terminal: Terminal;
+}
+
 /** Exit code of what commander throws: help and version are answers, the rest are bad arguments. */
-function endOf(error: unknown, json: boolean): number {
-  if (!(error instanceof CommanderError)) return printError(error, json);
+function endOf(error: CommanderError, { program, json, terminal }: Ending): number {
   if (error.exitCode === 0) return 0;
-  if (error.code === 'commander.help') {
-    terminal.err(createProgram().helpInformation());
-    return 4;
+  const isBare = error.code === 'commander.help';
+  if (isBare && !json) {
+    terminal.err(program.helpInformation());
+    return badArguments;
   }
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
-  return printError(new GraftError('INVALID_ARGUMENTS', message), json);
+  const message = isBare ? 'no command was given' : error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return printError(new GraftError('INVALID_ARGUMENTS', message), { json, terminal });
 }
 
 function seconds(text: string): number {

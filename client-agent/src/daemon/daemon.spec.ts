@@ -2,6 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { jest } from '@jest/globals';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import { verifyUpdate } from '@graft/protos/identity/signatures';
@@ -17,6 +18,7 @@ import type { ProbeInput, TrainerCalls } from '../trainer/trainer-calls.js';
 import type { CallOptions, Trainer } from '../trainer/trainer-process.driver.js';
 import type { DaemonEvent } from './daemon-events.js';
 import { FakeCoordinator, until } from './fake-coordinator.contract.js';
+import { readOutbox } from './outbox.adapter.js';
 import { runAgent } from './run-agent.driver.js';
 import { readSentLog } from './sent-log.adapter.js';
 import { readStatusFile } from './status-file.adapter.js';
@@ -49,6 +51,9 @@ class FakeTrainer implements Trainer {
     return probe(input as ProbeInput, { signal, onProgress });
   }
 }
+
+// Processes, TLS and the disk of a loaded machine take their time.
+jest.setTimeout(30_000);
 
 let folder: string;
 let coordinator: FakeCoordinator;
@@ -293,6 +298,16 @@ describe('an agent that was ended', () => {
     start();
     await until(() => coordinator.updates[0], 'the update');
     expect(trainings()).toBe(1);
+  });
+
+  it('with an update that nobody wants any more hears why, and goes on', async () => {
+    coordinator.refuseUploads = { code: status.FAILED_PRECONDITION, details: 'no plan asks for an upload' };
+    coordinator.verdict = { accepted: false, reason: 'unknown-round', message: '' };
+    const { events } = start();
+    coordinator.send(coordinator.probe('i-1', 1));
+    const sent = await until(() => events.find(({ event }) => event === 'update-sent'), 'the verdict');
+    expect(sent).toMatchObject({ accepted: false, reason: 'unknown-round' });
+    expect(await readOutbox(join(folder, 'outbox'))).toEqual([]);
   });
 
   it('keeps a second one away while it runs', async () => {

@@ -107,6 +107,7 @@ export class FakeCoordinator {
     [this.heartbeats, this.downloads, this.hellos, this.unsettled] = [[], [], [], []];
     [this.refuseConnect, this.refuseUploads, this.refuseEnrolment] = [undefined, undefined, undefined];
     [this.cutUploadAfter, this.cutDownloadAfter, this.skewMs] = [undefined, undefined, 0];
+    this.verdict = { accepted: true, reason: '', message: '' };
     await this.listen();
   }
 
@@ -320,7 +321,7 @@ export async function until<Result>(
   check: () => Result | undefined | false | Promise<Result | undefined | false>,
   what: string,
 ): Promise<Result> {
-  const giveUpAtMs = Date.now() + 4_000;
+  const giveUpAtMs = Date.now() + 20_000;
   for (;;) {
     const result = await check();
     if (result !== undefined && result !== false) return result;

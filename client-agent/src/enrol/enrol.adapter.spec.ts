@@ -2,11 +2,15 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { jest } from '@jest/globals';
 import { status } from '@grpc/grpc-js';
 
 import { openAgentDirectory } from '../config/agent-directory.adapter.js';
 import { FakeCoordinator } from '../daemon/fake-coordinator.contract.js';
 import { enrol } from './enrol.adapter.js';
+
+// Processes, TLS and the disk of a loaded machine take their time.
+jest.setTimeout(30_000);
 
 let folder: string;
 let coordinator: FakeCoordinator;

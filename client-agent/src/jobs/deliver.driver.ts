@@ -2,6 +2,7 @@
 import type { FederationClient } from '@graft/protos/clients.adapter';
 import type * as wire from '@graft/protos/messages';
 
+import { isOutOfStep } from '../daemon/call-errors.js';
 import type { DaemonEvent } from '../daemon/daemon-events.js';
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';
 import type { SentEntry } from '../daemon/sent-log.adapter.js';
@@ -48,21 +49,26 @@ async function deliverUpdate(
 ): Promise<wire.Verdict> {
   const { ciphertext, instructionId } = record;
   const file = context.outbox.sealedFile(instructionId);
-  await upload(
-    client,
-    { file, blob: ciphertext },
-    {
-      signal,
-      onBegin: (bytes) =>
-        log(context, record, {
-          what: 'update',
-          bytes,
-          sha256: ciphertext.hash,
-          ...(bytes < ciphertext.sizeBytes ? { note: `the rest of ${ciphertext.sizeBytes} bytes` } : {}),
-        }),
-      onProgress: (progress) => onProgress({ activity: 'uploading', progress }),
-    },
-  );
+  try {
+    await upload(
+      client,
+      { file, blob: ciphertext },
+      {
+        signal,
+        onBegin: (bytes) =>
+          log(context, record, {
+            what: 'update',
+            bytes,
+            sha256: ciphertext.hash,
+            ...(bytes < ciphertext.sizeBytes ? { note: `the rest of ${ciphertext.sizeBytes} bytes` } : {}),
+          }),
+        onProgress: (progress) => onProgress({ activity: 'uploading', progress }),
+      },
+    );
+  } catch (error) {
+    // The coordinator does not want these bytes (any more): its verdict on the report says why.
+    if (!isOutOfStep(error)) throw error;
+  }
   const request = { manifest: fromBase64(record.manifest), signature: fromBase64(record.signature) };
   await log(context, record, {
     what: 'update-report',

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { jest } from '@jest/globals';
 import { canonicalLayout, layoutOf } from '@graft/core/layout';
 import { limits } from '@graft/core/limits';
 import { random } from '@graft/core/random';
@@ -13,18 +14,25 @@ import { partsOf } from '@graft/models/pipeline/load-part';
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { encodeDownlink } from '@graft/models/quantize/downlink';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
+import type { Runtime } from '@graft/models/runtime/runtime';
 import { signingKeyFromSeed } from '@graft/protos/identity/keys';
 import { createRoundKey, randomSeed } from '@graft/protos/identity/random.adapter';
 import { signRoundKey } from '@graft/protos/identity/signatures';
 import { openEnvelope, openInOrder } from '@graft/protos/sealed/open.adapter';
 
 import { createJobs } from './jobs.adapter.js';
+import { createModelJobs } from './model-jobs.adapter.js';
 import type { FitInput, SealedUpdate, TrainerPlaces } from './trainer-calls.js';
 
 const columns = 4;
 const control = { signal: new AbortController().signal, onProgress: () => undefined };
 const identity = signingKeyFromSeed(randomSeed());
 const roundKey = createRoundKey();
+
+// Processes, TLS and the disk of a loaded machine take their time.
+jest.setTimeout(30_000);
+
+const jobsOn = (runtime: Runtime) => createJobs(() => Promise.resolve(createModelJobs(runtime)));
 
 let folder: string;
 let places: TrainerPlaces;
@@ -175,7 +183,7 @@ async function open(input: FitInput, update: SealedUpdate): Promise<Float32Array
 
 describe('the trainer', () => {
   it('counts the examples on both sides of the split', async () => {
-    const summary = await createJobs(onnxRuntime).summary(places, control);
+    const summary = await jobsOn(onnxRuntime).summary(places, control);
     expect(summary.training + summary.heldOut).toBe(120);
     expect(summary.heldOut).toBeGreaterThan(2);
     expect(summary.labels).toEqual([
@@ -185,7 +193,7 @@ describe('the trainer', () => {
   });
 
   it('learns: base plus the delta answers better than the base', async () => {
-    const jobs = createJobs(onnxRuntime);
+    const jobs = jobsOn(onnxRuntime);
     const input = await fitInput();
     const { update, exampleCount, report } = await jobs.fit(input, control);
     expect(report.initialLoss).toBeCloseTo(Math.log(2), 5);
@@ -205,11 +213,11 @@ describe('the trainer', () => {
 
   it('gives the same bits for the same seed, in this process and in a new one, and others for another seed', async () => {
     const deltas: string[] = [];
-    const jobs = createJobs(onnxRuntime);
+    const jobs = jobsOn(onnxRuntime);
     for (const [trainer, seed] of [
       [jobs, 11],
       [jobs, 11],
-      [createJobs(onnxRuntime), 11],
+      [jobsOn(onnxRuntime), 11],
       [jobs, 12],
     ] as const) {
       const input = await fitInput({ seed });
@@ -228,7 +236,7 @@ describe('the trainer', () => {
         ['head.bias', tensor('float32', [2], new Float32Array(2))],
       ]),
     );
-    const jobs = createJobs(onnxRuntime);
+    const jobs = jobsOn(onnxRuntime);
     const plain = await fitInput();
     const expected = await open(plain, (await jobs.fit(plain, control)).update);
     const blob = await put(base.bytes);
@@ -242,7 +250,7 @@ describe('the trainer', () => {
 
   it('tells the ranges of activations, and leaves no plaintext of the delta on the disk', async () => {
     const input = await fitInput();
-    const { update, report } = await createJobs(onnxRuntime).fit(input, control);
+    const { update, report } = await jobsOn(onnxRuntime).fit(input, control);
     expect(report.tailRanges.length).toBeGreaterThan(0);
     for (const { min, max } of [...report.tailRanges, ...report.trunkRanges]) expect(min).toBeLessThan(max);
     const delta = Buffer.from((await open(input, update)).buffer);
@@ -254,7 +262,7 @@ describe('the trainer', () => {
   });
 
   it('sees each example once: with the features on the disk the trunk is not needed', async () => {
-    await createJobs(onnxRuntime).fit(await fitInput(), control);
+    await jobsOn(onnxRuntime).fit(await fitInput(), control);
     const calls: string[] = [];
     const counting = {
       ...onnxRuntime,
@@ -270,7 +278,7 @@ describe('the trainer', () => {
         };
       },
     };
-    await createJobs(counting).fit(await fitInput({ calibrateTrunk: false }), control);
+    await jobsOn(counting).fit(await fitInput({ calibrateTrunk: false }), control);
     expect(calls.length).toBeGreaterThan(0);
     expect(calls).not.toContain('trunk');
   });
@@ -281,13 +289,13 @@ describe('the trainer', () => {
   ])('refuses a plan with %s', async (_, change, code) => {
     const input = await fitInput();
     const base = 'base' in change ? { ...input.base, ...change.base } : input.base;
-    await expect(createJobs(onnxRuntime).fit({ ...input, ...change, base }, control)).rejects.toMatchObject({ code });
+    await expect(jobsOn(onnxRuntime).fit({ ...input, ...change, base }, control)).rejects.toMatchObject({ code });
   });
 
   it('refuses a round key that the coordinator did not sign', async () => {
     const input = await fitInput();
     const seal = { ...input.seal, roundKeySignature: new Uint8Array(64) };
-    await expect(createJobs(onnxRuntime).fit({ ...input, seal }, control)).rejects.toMatchObject({
+    await expect(jobsOn(onnxRuntime).fit({ ...input, seal }, control)).rejects.toMatchObject({
       code: 'PLAN_REFUSED',
     });
     await expect(readFile(input.seal.file)).rejects.toMatchObject({ code: 'ENOENT' });
@@ -295,7 +303,7 @@ describe('the trainer', () => {
 
   it('names a label that the task does not have', async () => {
     const pipeline = await pipelineOf(untrained, ['left', 'middle']);
-    await expect(createJobs(onnxRuntime).fit(await fitInput({ pipeline }), control)).rejects.toMatchObject({
+    await expect(jobsOn(onnxRuntime).fit(await fitInput({ pipeline }), control)).rejects.toMatchObject({
       code: 'LABEL_UNKNOWN',
       message: expect.stringContaining("'right'"),
     });
@@ -306,7 +314,7 @@ describe('the trainer', () => {
     const onProgress = ({ activity }: { readonly activity: string }): void => {
       if (activity === 'training') abort.abort();
     };
-    const fitting = createJobs(onnxRuntime).fit(await fitInput(), { signal: abort.signal, onProgress });
+    const fitting = jobsOn(onnxRuntime).fit(await fitInput(), { signal: abort.signal, onProgress });
     const error: unknown = await fitting.catch((reason: unknown) => reason);
     expect(abort.signal.aborted).toBe(true);
     expect(error).toBe(abort.signal.reason);
@@ -315,10 +323,10 @@ describe('the trainer', () => {
   it('compares two precisions on the held-out examples', async () => {
     const fp32 = await pipelineOf([-1, -1, -1, -1, 1, 1, 1, 1]);
     const int8 = await pipelineOf([-1, -1, -1, -1, 1, 1, 1, 0.9]);
-    const same = await createJobs(onnxRuntime).evaluate({ places, fp32, int8: fp32 }, control);
+    const same = await jobsOn(onnxRuntime).evaluate({ places, fp32, int8: fp32 }, control);
     expect(same.klSum).toBe(0);
     expect(same.int8).toMatchObject({ examples: same.fp32.examples, correct: same.fp32.correct });
-    const different = await createJobs(onnxRuntime).evaluate({ places, fp32, int8 }, control);
+    const different = await jobsOn(onnxRuntime).evaluate({ places, fp32, int8 }, control);
     expect(different.klSum).toBeGreaterThan(0);
   });
 
@@ -328,14 +336,14 @@ describe('the trainer', () => {
       { kind: 'features', name: 'row 1', values: Float32Array.of(1, 1, 1, 1) },
       { kind: 'features', name: 'row 2', values: Float32Array.of(1, 1) },
     ] as const;
-    const answers = await createJobs(onnxRuntime).predict({ pipeline, blobs: places.blobs, inputs }, control);
+    const answers = await jobsOn(onnxRuntime).predict({ pipeline, blobs: places.blobs, inputs }, control);
     expect(answers[0]).toMatchObject({ ok: true, label: 'right' });
     expect(answers[0]?.ok && answers[0].probability).toBeCloseTo(1 / (1 + Math.exp(-16)), 6);
     expect(answers[1]).toMatchObject({ ok: false, code: 'DATA_UNSUITABLE' });
   });
 
   it('says what it runs on', async () => {
-    const report = await createJobs(onnxRuntime).runtime(null, control);
+    const report = await jobsOn(onnxRuntime).runtime(null, control);
     expect(report).toMatchObject({ name: onnxRuntime.name, device: 'cpu' });
   });
 
@@ -346,7 +354,7 @@ describe('the trainer', () => {
     const base = { blob: await put(bytes), encoding: 'fp32', layoutHash: hash } as const;
     const context = { ...input.seal.context, layoutHash: hash, baseHash: base.blob.hash };
     const seal = { ...input.seal, context };
-    const update = await createJobs(onnxRuntime).probe({ blobs: places.blobs, base, add: 0.5, seal }, control);
+    const update = await jobsOn(onnxRuntime).probe({ blobs: places.blobs, base, add: 0.5, seal }, control);
     expect([...(await open({ ...input, seal }, update))]).toEqual(Array.from({ length: 7 }, () => 0.5));
   });
 });

@@ -1,27 +1,26 @@
-/** The trainer's table of jobs, over what stays loaded between them. */
-import type { Runtime } from '@graft/models/runtime/runtime';
-
-import { evaluate } from './evaluate-job.adapter.js';
-import { Features } from './features-of.adapter.js';
-import { fit } from './fit-job.adapter.js';
-import { predict } from './predict-job.adapter.js';
+/** The trainer's table of jobs, over what stays loaded between them; model work is loaded when the first model comes. */
 import { probe } from './probe-job.adapter.js';
-import { ResidentSessions } from './resident-sessions.adapter.js';
-import { reportRuntime } from './runtime-job.adapter.js';
-import { TrainingSteps } from './train-tail.adapter.js';
 import type { TrainerJobs } from './serve.driver.js';
 import { readSite, summaryOf } from './site-examples.adapter.js';
 
-export function createJobs(runtime: Runtime): TrainerJobs {
-  const sessions = new ResidentSessions(runtime);
-  const steps = new TrainingSteps(runtime);
-  const features = new Features(sessions);
+/** The jobs that run models; see model-jobs.adapter.ts. */
+export type ModelJobs = Pick<TrainerJobs, 'fit' | 'evaluate' | 'predict' | 'runtime'>;
+
+/** @param loadModels called once: runtime and image decoder take half a second to load, and a rehearsal needs neither */
+export function createJobs(loadModels: () => Promise<ModelJobs>): TrainerJobs {
+  let loading: Promise<ModelJobs> | undefined;
+  const models = (): Promise<ModelJobs> => (loading ??= loadModels());
   return {
-    summary: async (places) => summaryOf(await readSite(places)),
-    fit: (input, control) => fit(input, { runtime, steps, features, ...control }),
+    summary: async (places) => {
+      const summary = summaryOf(await readSite(places));
+      // A site with data will be asked to train: be ready. What goes wrong is told when a job asks.
+      models().catch(() => undefined);
+      return summary;
+    },
     probe,
-    evaluate: (input, control) => evaluate(input, { sessions, features, ...control }),
-    predict: (input) => predict(input, sessions),
-    runtime: () => reportRuntime(runtime),
+    fit: async (input, control) => (await models()).fit(input, control),
+    evaluate: async (input, control) => (await models()).evaluate(input, control),
+    predict: async (input, control) => (await models()).predict(input, control),
+    runtime: async (input, control) => (await models()).runtime(input, control),
   };
 }

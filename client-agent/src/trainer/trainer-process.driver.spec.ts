@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { jest } from '@jest/globals';
 import { createTrainer, type Trainer } from './trainer-process.driver.js';
 import type { PredictInput } from './trainer-calls.js';
 
@@ -20,6 +21,9 @@ process.on('message', ({ id, call, input }) => {
   }
 });
 `;
+
+// Processes, TLS and the disk of a loaded machine take their time.
+jest.setTimeout(30_000);
 
 let folder: string;
 let trainer: Trainer;

@@ -1,6 +1,4 @@
 /** The trainer process: forked by the daemon, ends when the daemon does. Private data and native code live here. */
-import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
-
 import { createJobs } from './jobs.adapter.js';
 import { serveJobs } from './serve.driver.js';
 
@@ -15,5 +13,9 @@ serveJobs(
       process.send?.(message);
     },
   },
-  createJobs(onnxRuntime),
+  createJobs(async () => {
+    const { createModelJobs } = await import('./model-jobs.adapter.js');
+    const { onnxRuntime } = await import('@graft/models/runtime/onnxruntime.adapter');
+    return createModelJobs(onnxRuntime);
+  }),
 );

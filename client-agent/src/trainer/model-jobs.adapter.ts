@@ -1,0 +1,23 @@
+/** The jobs that run models, over what stays loaded between them. */
+import type { Runtime } from '@graft/models/runtime/runtime';
+
+import { evaluate } from './evaluate-job.adapter.js';
+import { Features } from './features-of.adapter.js';
+import { fit } from './fit-job.adapter.js';
+import type { ModelJobs } from './jobs.adapter.js';
+import { predict } from './predict-job.adapter.js';
+import { ResidentSessions } from './resident-sessions.adapter.js';
+import { reportRuntime } from './runtime-job.adapter.js';
+import { TrainingSteps } from './train-tail.adapter.js';
+
+export function createModelJobs(runtime: Runtime): ModelJobs {
+  const sessions = new ResidentSessions(runtime);
+  const features = new Features(sessions);
+  const steps = new TrainingSteps(runtime);
+  return {
+    fit: (input, control) => fit(input, { runtime, steps, features, ...control }),
+    evaluate: (input, control) => evaluate(input, { sessions, features, ...control }),
+    predict: (input) => predict(input, sessions),
+    runtime: () => reportRuntime(runtime),
+  };
+}
