@@ -78,32 +78,49 @@ describe('merging ranges', () => {
 describe('collecting ranges', () => {
   const model = network({ input: ['n', 2], layers: [['Mul', 'x s', 'y']], weights: { s: scalar(-2) } });
 
-  it('keeps the extremes of every batch, computed in the runtime', async () => {
+  it('keeps the extremes of nine in ten examples, computed in the runtime', async () => {
     const session = await onnxRuntime.load(withRanges(model, ['x', 'y']), { threads: 1, purpose: 'inference' });
-    const batches = [
-      [1, 2, 3, 4],
-      [-5, 0.5],
-    ].map((values) => ({ x: tensor('float32', [values.length / 2, 2], Float32Array.from(values)) }));
+    const rows = Array.from({ length: 10 }, (_, i) => [i + 1, -(i + 1) / 10]);
+    rows.push([1000, -1000]);
+    const batches = [rows.slice(0, 3), rows.slice(3)].map((part) => ({
+      x: tensor('float32', [part.length, 2], Float32Array.from(part.flat())),
+    }));
     const ranges = await collectRanges(session, ['x', 'y'], batches);
     await session.dispose();
     expect(ranges).toEqual(
       new Map([
-        ['x', range(-5, 4)],
-        ['y', range(-8, 10)],
+        ['x', range(-1, 10)],
+        ['y', range(-20, 2)],
       ]),
     );
   });
 
-  it('refuses activations that are not finite, whatever the other batches are', async () => {
-    const values = [1, NaN, 2];
-    const session: Session = {
+  const fake = (valueOf: (call: number) => number): Session & { readonly calls: () => number } => {
+    let calls = 0;
+    return {
+      calls: () => calls,
       run: () => {
-        const value = tensor('float32', [], Float32Array.of(values.shift() ?? 0));
+        const value = tensor('float32', [300], new Float32Array(300).fill(valueOf(calls++)));
         return Promise.resolve({ [rangeOutputs('y').min]: value, [rangeOutputs('y').max]: value });
       },
       dispose: () => Promise.resolve(),
     };
-    await expect(collectRanges(session, ['y'], [{}, {}, {}])).rejects.toMatchObject({ code: 'RANGES_INVALID' });
+  };
+
+  it('refuses activations that are not finite, whatever the other batches are', async () => {
+    for (const wrong of [NaN, Infinity, -Infinity]) {
+      const session = fake((call) => (call === 1 ? wrong : 1));
+      await expect(collectRanges(session, ['y'], [{}, {}, {}])).rejects.toMatchObject({ code: 'RANGES_INVALID' });
+    }
+  });
+
+  it('stops once it has seen enough examples', async () => {
+    const session = fake((call) => call);
+    function* endless(): Generator<Record<string, never>> {
+      for (;;) yield {};
+    }
+    await collectRanges(session, ['y'], endless());
+    expect(session.calls()).toBe(4);
   });
 
   it('needs an example', async () => {

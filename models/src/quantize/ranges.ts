@@ -1,5 +1,5 @@
 /**
- * The smallest and largest value of an activation over the calibration examples. Ranges are gathered at the agents, since the
+ * What an activation's values lie between, as measured over calibration examples. Ranges are gathered at the agents, since the
  * coordinator may hold no data, and merged here; so they come from outside and are checked.
  */
 import { GraftError } from '@graft/core/error';
@@ -36,17 +36,6 @@ export function checkRanges(
   const missing = names.find((name) => !found.has(name));
   if (missing !== undefined) throw invalid(`${what} has no range of '${missing}'`);
   return found;
-}
-
-/** Ranges of two runs of one calibration: what either has seen. */
-export function widenRanges(a: Ranges, b: Ranges): Map<string, Range> {
-  const result = new Map(a);
-  for (const [name, range] of b) {
-    const known = result.get(name);
-    const widened = known && { min: Math.min(known.min, range.min), max: Math.max(known.max, range.max) };
-    result.set(name, widened ?? range);
-  }
-  return result;
 }
 
 /**

@@ -1,32 +1,45 @@
-/** A graph that also tells the range of its activations, as scalars: the activations themselves never leave the runtime. */
+/** A graph that also tells the extremes of its activations, two numbers an example: the activations themselves never leave the runtime. */
 import { GraftError } from '@graft/core/error';
+import { tensor } from '@graft/core/tensor';
 
 import { unknownTensor } from '../graph/extract.js';
-import type { Graph, Model, Node, Value } from '../graph/graph.js';
+import type { Attribute, Graph, Model, Node, Value } from '../graph/graph.js';
 
-/** Names of the two scalar outputs that tell the range of a tensor. */
+/** Names of the two outputs that tell the extremes of a value. */
 export function rangeOutputs(name: string): { readonly min: string; readonly max: string } {
   return { min: `${name}#min`, max: `${name}#max` };
 }
 
+const axes = '#range-axes';
+
 /**
- * The model with ReduceMin and ReduceMax of each named tensor as further outputs (float32, scalar), see `rangeOutputs`.
- * Throws TENSOR_UNKNOWN where the graph has no such tensor, MODEL_UNSUPPORTED where it is
- * declared as anything but float32.
+ * The model with the smallest and the largest element of each named value in each example as further outputs (float32 [batch]),
+ * see `rangeOutputs`. The first axis of the values must be the batch.
+ * Throws TENSOR_UNKNOWN where the graph has no such value, MODEL_UNSUPPORTED where it is declared as anything but float32.
  */
 export function withRanges(model: Model, names: readonly string[]): Model {
-  const { graph } = model;
+  const { graph, weights } = model;
   const nodes: Node[] = [];
   const outputs: Value[] = [];
   for (const name of names) {
     requireFloat(graph, name);
+    const rows = `${name}#rows`;
     const { min, max } = rangeOutputs(name);
-    nodes.push(reduction('ReduceMin', name, min), reduction('ReduceMax', name, max));
-    outputs.push({ name: min, dtype: 'float32', shape: [] }, { name: max, dtype: 'float32', shape: [] });
+    nodes.push(
+      nodeOf('Flatten', [name], rows, { axis: { kind: 'int', value: 1 } }),
+      nodeOf('ReduceMin', [rows, axes], min, { keepdims: { kind: 'int', value: 0 } }),
+      nodeOf('ReduceMax', [rows, axes], max, { keepdims: { kind: 'int', value: 0 } }),
+    );
+    for (const output of [min, max]) outputs.push({ name: output, dtype: 'float32', shape: [`${output}.0`] });
   }
   return {
-    ...model,
-    graph: { ...graph, nodes: [...graph.nodes, ...nodes], outputs: [...graph.outputs, ...outputs] },
+    graph: {
+      ...graph,
+      weights: [...graph.weights, { name: axes, dtype: 'int64', shape: [1] }],
+      nodes: [...graph.nodes, ...nodes],
+      outputs: [...graph.outputs, ...outputs],
+    },
+    weights: new Map([...weights, [axes, tensor('int64', [1], BigInt64Array.of(1n))]]),
   };
 }
 
@@ -35,17 +48,11 @@ function requireFloat(graph: Graph, name: string): void {
   if (declared !== undefined && declared.dtype !== 'float32') {
     throw new GraftError('MODEL_UNSUPPORTED', `'${name}' is ${declared.dtype}, a range needs float32`);
   }
-  if (declared === undefined && !graph.nodes.some(({ outputs }) => outputs.includes(name)))
+  if (declared === undefined && !graph.nodes.some(({ outputs }) => outputs.includes(name))) {
     throw unknownTensor(graph, name);
+  }
 }
 
-function reduction(op: 'ReduceMin' | 'ReduceMax', input: string, output: string): Node {
-  return {
-    name: output,
-    op,
-    domain: '',
-    inputs: [input],
-    outputs: [output],
-    attributes: { keepdims: { kind: 'int', value: 0 } },
-  };
+function nodeOf(op: string, inputs: readonly string[], output: string, attributes: Record<string, Attribute>): Node {
+  return { name: output, op, domain: '', inputs, outputs: [output], attributes };
 }
