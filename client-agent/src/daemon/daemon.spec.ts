@@ -76,6 +76,8 @@ async function stop(): Promise<void> {
   running = undefined;
 }
 
+const pauseFor = (ms: number): Promise<string> => new Promise((resolve) => setTimeout(resolve, ms, 'still running'));
+
 const trainings = (): number => trainer.calls.filter((name) => name === 'probe').length;
 
 let template: string;
@@ -283,6 +285,22 @@ describe('a connection', () => {
     coordinator.say({ id: 'd', kind: 'drain', drain: { reconnectAfterMs: 50 } });
     await until(() => coordinator.hellos[1], 'the second connection');
     expect(events.some(({ event }) => event === 'drained')).toBe(true);
+  });
+});
+
+describe('an agent that is told to stop', () => {
+  it('finishes the transfer in hand', async () => {
+    let release: () => void = () => undefined;
+    coordinator.holdUploads = new Promise((resolve) => (release = resolve));
+    const { ended, stop: asked } = start();
+    coordinator.send(coordinator.probe('i-1', 1));
+    await until(() => coordinator.uploads.size === 1, 'the upload');
+    asked.abort();
+    expect(await Promise.race([ended.then(() => 'ended'), pauseFor(200)])).toBe('still running');
+    release();
+    await ended;
+    expect(coordinator.updates).toHaveLength(1);
+    expect(await readOutbox(join(folder, 'outbox'))).toEqual([]);
   });
 });
 

@@ -51,6 +51,8 @@ export class FakeCoordinator {
   cutUploadAfter: number | undefined;
   /** Downloads are cut, once, after so many chunks. */
   cutDownloadAfter: number | undefined;
+  /** While set, uploads are answered once it resolves. */
+  holdUploads: Promise<void> | undefined;
   verdict: wire.Verdict = { accepted: true, reason: '', message: '' };
   skewMs = 0;
   readonly identity = signingKeyFromSeed(randomSeed());
@@ -107,6 +109,7 @@ export class FakeCoordinator {
     [this.heartbeats, this.downloads, this.hellos, this.unsettled] = [[], [], [], []];
     [this.refuseConnect, this.refuseUploads, this.refuseEnrolment] = [undefined, undefined, undefined];
     [this.cutUploadAfter, this.cutDownloadAfter, this.skewMs] = [undefined, undefined, 0];
+    this.holdUploads = undefined;
     this.verdict = { accepted: true, reason: '', message: '' };
     await this.listen();
   }
@@ -253,7 +256,7 @@ export class FakeCoordinator {
           }
           chunks.push(Uint8Array.from(data));
         });
-        call.on('end', () => callback(null, { blob: { hash, sizeBytes: 0 } }));
+        call.on('end', () => void this.answerUpload(hash, callback));
       },
       reportUpdate: ({ request }, callback) => {
         this.updates.push(request);
@@ -276,6 +279,11 @@ export class FakeCoordinator {
         callback(null, this.verdict);
       },
     };
+  }
+
+  private async answerUpload(hash: string, callback: Parameters<FederationHandlers['upload']>[1]): Promise<void> {
+    await this.holdUploads;
+    callback(null, { blob: { hash, sizeBytes: 0 } });
   }
 
   private onConnect(call: InstructionStream): void {
