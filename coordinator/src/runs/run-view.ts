@@ -46,6 +46,17 @@ export const roundViewSchema = z
   })
   .meta({ id: 'Round' });
 
+export const checkpointViewSchema = z
+  .object({
+    runId: z.string(),
+    round: z.int(),
+    weightsHash: z.string().meta({ description: 'sha256 of the safetensors file with the master weights, fp32' }),
+    fp16Hash: z.string().meta({ description: 'sha256 of the file that agents get' }),
+    createdAtMs: z.int(),
+  })
+  .meta({ id: 'Checkpoint' });
+
 export type StartRun = z.infer<typeof startRunSchema>;
 export type RunView = z.infer<typeof runViewSchema>;
 export type RoundView = z.infer<typeof roundViewSchema>;
+export type CheckpointView = z.infer<typeof checkpointViewSchema>;

@@ -5,10 +5,12 @@ import { z } from 'zod';
 
 import { SERVICES, type Services } from '../api/services.js';
 import {
+  checkpointViewSchema,
   roundViewSchema,
   runViewSchema,
   startRunSchema,
   stopRunSchema,
+  type CheckpointView,
   type RoundView,
   type RunView,
   type StartRun,
@@ -72,5 +74,12 @@ export class RunsController {
   @ApiResponse({ status: 200, standardSchema: roundViewSchema })
   async round(@Param('run') run: string, @Param('round', { schema: roundNumber }) round: number): Promise<RoundView> {
     return this.services.runs.round(run, round);
+  }
+
+  @Get(':run/checkpoints')
+  @ApiOperation({ summary: 'The weights that each committed round made, in order' })
+  @ApiResponse({ status: 200, standardSchema: z.array(checkpointViewSchema) })
+  async checkpoints(@Param('run') run: string): Promise<readonly CheckpointView[]> {
+    return this.services.runs.checkpoints((await this.services.runs.get(run)).id);
   }
 }

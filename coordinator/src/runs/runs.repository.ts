@@ -2,6 +2,7 @@
 import type { Kysely, Selectable } from 'kysely';
 
 import { GraftError } from '@graft/core/error';
+import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 
 import { isOpen, phases, type Phase, type RunState } from '../rounds/machine/state.js';
 import type { StoredRun } from '../rounds/material.js';
@@ -42,6 +43,16 @@ export function runsRepository(db: Kysely<Database>): Runs {
         .executeTakeFirst();
       if (row === undefined) throw new GraftError('NOT_FOUND', `run ${(await get(runId)).id} has no round ${round}`);
       return roundView(row);
+    },
+    checkpoints: async (runId) => {
+      const rows = await db.selectFrom('checkpoints').selectAll().where('run_id', '=', runId).orderBy('round').execute();
+      return rows.map(({ run_id, round, weights, fp16, created_at_ms }) => ({
+        runId: run_id,
+        round,
+        weightsHash: blobRefSchema.parse(weights).hash,
+        fp16Hash: blobRefSchema.parse(fp16).hash,
+        createdAtMs: created_at_ms,
+      }));
     },
   };
 }
