@@ -10,7 +10,7 @@ import { enrolmentClient, federationClient, type FederationClient } from '@graft
 import { agreementKeyFromSeed, signingKeyFromSeed, type SigningKey } from '@graft/protos/identity/keys';
 import { randomSeed } from '@graft/protos/identity/random.adapter';
 import { signEnrolment, signUpdate } from '@graft/protos/identity/signatures';
-import { encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
+import { decodeUpdateManifest, encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import type * as wire from '@graft/protos/messages';
 import { createSealer, plaintextChunks } from '@graft/protos/sealed/seal.adapter';
 import { chunkRange, chunkCount } from '@graft/protos/chunks';
@@ -87,8 +87,6 @@ export interface Faults {
   readonly relabel?: (manifest: wire.UpdateManifest) => Partial<wire.UpdateManifest>;
   /** Changes the sealed chunks; the manifest names what comes out. */
   readonly chunks?: (chunks: Uint8Array[]) => Uint8Array[];
-  /** Says the size of the honest ciphertext, whatever the chunks add up to. */
-  readonly keepSize?: boolean;
 }
 
 /** An update, ready to be uploaded and reported. */
@@ -111,6 +109,8 @@ export interface HostileAgent {
   report(sealed: Pick<Sealed, 'manifest' | 'signature'>): Promise<wire.Verdict>;
   /** Seals, uploads and reports. */
   answer(plan: TrainPlan, parameters: number, faults?: Faults): Promise<wire.Verdict>;
+  /** The same envelope under another manifest, signed again. */
+  relabel(sealed: Sealed, manifest: Partial<wire.UpdateManifest>): Sealed;
   sign(manifest: Uint8Array): Uint8Array;
   close(): void;
 }
@@ -147,6 +147,10 @@ export function connectHostile(identity: Identity, at = identity.address): Hosti
       await agent.upload(sealed);
       return agent.report(sealed);
     },
+    relabel: (sealed, change) => {
+      const manifest = encodeUpdateManifest({ ...decodeUpdateManifest(sealed.manifest), ...change });
+      return { ...sealed, manifest, signature: signUpdate(identity.signing, manifest) };
+    },
     sign: (manifest) => signUpdate(identity.signing, manifest),
     close: () => {
       stream.cancel();
@@ -172,13 +176,12 @@ function seal(
   const fields = sealer.finish();
   const ciphertext = Buffer.concat(faults.chunks?.(honest) ?? honest);
   const blob = { hash: createHash('sha256').update(ciphertext).digest('hex'), sizeBytes: ciphertext.byteLength };
-  const said = faults.keepSize === true ? { ...blob, sizeBytes: fields.ciphertext.sizeBytes } : blob;
   const truth = {
     ...context,
     exampleCount: 1,
     parameterCount: parameters,
     ...fields,
-    ciphertext: said,
+    ciphertext: blob,
     ...faults.manifest,
   };
   const manifest = encodeUpdateManifest({ ...truth, ...faults.relabel?.(truth) });
@@ -190,8 +193,8 @@ async function upload(client: FederationClient, { ciphertext, blob }: Sealed): P
   const { nextChunk, complete } = await client.uploadState({ blob });
   if (complete) return;
   const { chunks, receipt } = client.upload({ blob, firstChunk: nextChunk });
-  for (let index = nextChunk; index < chunkCount(blob.sizeBytes); index++) {
-    const { start, length } = chunkRange(blob.sizeBytes, index);
+  for (let index = nextChunk; index < chunkCount(ciphertext.byteLength); index++) {
+    const { start, length } = chunkRange(ciphertext.byteLength, index);
     chunks.write({ data: ciphertext.subarray(start, start + length) });
   }
   chunks.end();
