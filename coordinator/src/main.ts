@@ -1,6 +1,4 @@
 /** The coordinator's process: reads its configuration, starts, says where it is, and ends when it is told to. */
-import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-
 import { GraftError } from '@graft/core/error';
 
 import { readConfig, type Config } from './config/config.js';
@@ -11,7 +9,10 @@ import { createLogger } from './server/logger.adapter.js';
 const bugExit = 5;
 
 function refuse(error: unknown): never {
-  const known = error instanceof GraftError ? error : new GraftError('INTERNAL', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  const known =
+    error instanceof GraftError
+      ? error
+      : new GraftError('INTERNAL', error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.stderr.write(`${known.row.number} ${known.message}\nFix: ${known.row.fix}\n`);
   process.exit(known.row.exit);
 }
@@ -26,7 +27,6 @@ function configuration(): Config {
 
 const config = configuration();
 const log = createLogger(config.logLevel);
-setLogVerbosity(logVerbosity.NONE);
 
 let stopping = false;
 

@@ -34,6 +34,8 @@ export async function createApi(options: ApiOptions): Promise<NestExpressApplica
     abortOnError: false,
   });
   app.use(helmet());
+  // An ETag hashes every answer on the event loop, a downloaded model too.
+  app.set('etag', false);
   app.useBodyParser('json', { limit: jsonLimitBytes });
   app.use(options.idempotency);
   app.setGlobalPrefix('api/v1', { exclude: ['health/live', 'health/ready', 'metrics'] });

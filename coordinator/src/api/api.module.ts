@@ -1,6 +1,7 @@
 /** The admin API: controllers, and the services that they call. */
 import { Module, type DynamicModule } from '@nestjs/common';
 
+import { KeysController } from '../access/keys.controller.js';
 import { AgentsController } from '../agents/agents.controller.js';
 import { BlobsController } from '../blobs-api/blobs.controller.js';
 import { TokensController } from '../enrolment/tokens.controller.js';
@@ -19,6 +20,7 @@ class ApiModule {}
 
 const controllers = [
   AgentsController,
+  KeysController,
   BlobsController,
   TokensController,
   EventsController,

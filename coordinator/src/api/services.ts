@@ -1,4 +1,5 @@
 /** What the controllers call: one explicit table, given to the module as a value. */
+import type { ApiKeys } from '../access/api-keys.repository.js';
 import type { Rounds } from '../rounds/rounds.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiBlobs } from '../blobs-api/api-blobs.js';
@@ -15,6 +16,7 @@ export interface Services {
   readonly blobs: ApiBlobs;
   readonly tokens: EnrolmentTokens;
   readonly events: EventFeed;
+  readonly keys: Pick<ApiKeys, 'list' | 'create' | 'revoke'>;
   readonly models: Models;
   readonly releases: Releases;
   readonly rounds: Pick<Rounds, 'start' | 'stop'>;

@@ -88,9 +88,8 @@ async function connect(
   const stream = instructionStream(call, log);
   call.once('close', () => {
     log.info({ agentId: agent.id, name: agent.name }, 'agent disconnected');
-    hub
-      .closed(agent.id, stream)
-      .catch((error: unknown) => log.error({ err: error, agentId: agent.id }, 'a lost agent could not be noted'));
+    const noted = Promise.all([agents.seen(agent.id, { atMs: clock.nowMs() }), hub.closed(agent.id, stream)]);
+    noted.catch((error: unknown) => log.error({ err: error, agentId: agent.id }, 'a lost agent could not be noted'));
   });
   if (call.cancelled || call.destroyed) return;
   log.info({ agentId: agent.id, name: agent.name, agentVersion: request.agentVersion }, 'agent connected');
@@ -147,6 +146,7 @@ async function upload(
     size: field(uploadMetadata.size),
     firstChunk: field(uploadMetadata.firstChunk),
   });
+  boundReadAhead(call);
   const agent = await admitAgent(agents, agentIdOf(call));
   grants.checkUpload(agent.id, start.blob.sizeBytes);
   const silent = new GraftError('TIMED_OUT', `an upload sent nothing for ${silentUploadMs / 1000} s`);
@@ -161,6 +161,15 @@ async function upload(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * grpc-js reads 16 messages ahead of a slow disk, which are 16 MiB an upload; two keep it busy. The stream is the call's own,
+ * and has no option for it, so that its state is changed before anything is read.
+ */
+function boundReadAhead(call: ServerReadableStream<wire.Chunk, wire.UploadReceipt>): void {
+  const { _readableState: state } = call as unknown as { readonly _readableState?: { highWaterMark: number } };
+  if (state !== undefined) state.highWaterMark = 2;
 }
 
 async function* wellFormedChunks(call: AsyncIterable<unknown>): AsyncGenerator<wire.Chunk> {

@@ -1,5 +1,12 @@
 /** A grpc-js server on a port: wide flow-control windows, quick notice of dead connections, an end that does not wait for ever. */
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  setLogVerbosity,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 
 import { GraftError } from '@graft/core/error';
 import { serverChannelOptions } from '@graft/protos/channel-options';
@@ -30,6 +37,9 @@ export interface GrpcServer {
   /** Takes no more calls, lets those in hand end, and ends them by force after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
+
+// Its own log goes to the console; what it says there comes back as an error too.
+setLogVerbosity(logVerbosity.NONE);
 
 /** A dead peer is noticed after 5 + 5 s; the agents' own pings come every 20 s. */
 const keepalive = { 'grpc.keepalive_time_ms': 5_000, 'grpc.keepalive_timeout_ms': 5_000 };

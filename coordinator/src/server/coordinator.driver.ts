@@ -90,8 +90,11 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const eventLoop = eventLoopDelay();
   closers.push(async () => eventLoop.close());
   let isReady = true;
+  const accessKeys = apiKeys(db, clock);
+  if (await ensureFirstKey(directory, accessKeys)) log.info({ directory }, 'the first API key is in admin.key');
   const services = createServices({
     ...parts,
+    accessKeys,
     engine,
     eventLoop,
     startedAtMs,
@@ -99,9 +102,6 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
     caFingerprint,
     isReady: () => isReady,
   });
-  const accessKeys = apiKeys(db);
-  if (await ensureFirstKey(directory, accessKeys, startedAtMs))
-    log.info({ directory }, 'the first API key is in admin.key');
   const app = await createApi({
     services,
     callerOf: async (key) => accessKeys.callerOf(key),

@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { GraftError } from '@graft/core/error';
 import { protocolRange } from '@graft/protos/version';
 
+import type { ApiKeys } from '../access/api-keys.repository.js';
 import { agentsRepository } from '../agents/agents.repository.js';
 import type { Services } from '../api/services.js';
 import { apiBlobs } from '../blobs-api/api-blobs.js';
@@ -25,6 +26,7 @@ import { version } from './version.js';
 
 export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'blobDirectory' | 'clock' | 'log'> {
   readonly engine: Engine;
+  readonly accessKeys: ApiKeys;
   readonly eventLoop: EventLoopDelay;
   readonly startedAtMs: number;
   readonly doors: { readonly grpcAddress: string; readonly enrolAddress: string };
@@ -46,6 +48,7 @@ export function createServices(options: ServicesOptions): Services {
       clock,
     }),
     blobs: apiBlobs(blobs),
+    keys: options.accessKeys,
     tokens: tokensRepository({ db, clock, server: () => doors.enrolAddress, fingerprint: caFingerprint }),
     events: eventFeed({ read: storedEvents(db), sleep: pause, log }),
     models,
