@@ -111,6 +111,20 @@ describe('the engine', () => {
     expect(weights.get('w')?.data[0]).toBe(1);
   });
 
+  it('gives a refused update that is reported again the reason and the message of before', async () => {
+    const bad = { delta: () => new Float32Array(1000).fill(Number.NaN) };
+    const it = await begin({ a: agents.a, b: { ...agents.b, silent: true }, c: bad });
+    await connectAll(it);
+    const runId = await it.rounds.start('probe', { seed: 1 });
+    await whenOver(it, runId, ({ members }) => members.c?.state === 'refused');
+    expect(await it.repeat('c')).toEqual({
+      accepted: false,
+      reason: 'not-finite',
+      message: 'element 0 of the update is NaN',
+    });
+    await it.rounds.stop(runId, 'enough');
+  });
+
   it('answers a repeated report as before, in its round and after it, and a stranger with the reason', async () => {
     const it = await begin({
       ...agents,
@@ -190,7 +204,7 @@ describe('an engine that is killed', () => {
         expect(it.store.rows.checkpoints.map(({ round }) => round)).toEqual([1]);
       }
     }
-  }, 120_000);
+  }, 300_000);
 
   it('loses its run to the one that took over, and writes nothing more', async () => {
     const it = await begin({

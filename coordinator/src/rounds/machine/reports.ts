@@ -46,8 +46,7 @@ export function repeatedUpdate(state: RunState, event: EventOf<'updateReceived'>
   const member = event.round === state.round ? state.members[event.agentId] : undefined;
   if (member?.update === undefined || member.update.nonce !== event.update.nonce) return undefined;
   if (member.state === 'accepted') return { state, effects: [], verdict: acceptedVerdict };
-  const reason = event.refusal?.reason ?? (member.reason as RefusalReason);
-  return { state, effects: [], verdict: refusedVerdict(reason, member.message ?? '') };
+  return { state, effects: [], verdict: refusedVerdict(member.reason as RefusalReason, member.message ?? '') };
 }
 
 /** A failure that nobody waits for: noted by the verdict alone. */
