@@ -1,4 +1,4 @@
-/** The gradient of a convolution by its input; which form is fastest where was measured, see docs/decisions. */
+/** The gradient of a convolution by its input, in the form that is fastest for its size on CPUs. */
 import type { GraphBuilder } from './graph-builder.js';
 import { isDepthwise, isPointwise, type ConvSite } from './conv-site.js';
 import { slice } from './indexing.js';
