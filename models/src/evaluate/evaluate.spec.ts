@@ -1,5 +1,5 @@
 /** Golden numbers were computed with NumPy 2.4.6 in float64 (log_softmax as z - max - log sum exp). */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { tensor, type Tensor } from '@graft/core/tensor';
 

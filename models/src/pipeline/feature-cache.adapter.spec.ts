@@ -110,10 +110,10 @@ describe('the feature cache', () => {
   it('reads a file of noise as empty', () => {
     open().close();
     caches.pop();
-    const { next } = random(1);
+    const source = random(1);
     writeFileSync(
       segment(),
-      Uint8Array.from({ length: 1000 }, () => next() * 256),
+      Uint8Array.from({ length: 1000 }, () => source.next() * 256),
     );
     const cache = open();
     expect(cache.get(hash(1))).toBeUndefined();

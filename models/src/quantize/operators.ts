@@ -56,6 +56,8 @@ export function roleOf(draft: Draft, node: Node): Role | undefined {
       return node.inputs.every((name) => inputs.includes(name) || hasValues(draft, name)) ? role : undefined;
     case 'same':
       return input === node.inputs[0] ? role : undefined;
+    default:
+      return role satisfies never;
   }
 }
 

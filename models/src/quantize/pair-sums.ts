@@ -33,7 +33,8 @@ export function pairFloors(
     }
   }
   // The last input channel of one tap meets the first of the next.
-  for (let i = inputs - 1; taps > 1 && i < weights.length / taps; i += inputs) {
+  const last = taps > 1 ? weights.length / taps : 0;
+  for (let i = inputs - 1; i < last; i += inputs) {
     for (let tap = 0; tap + 1 < taps; tap++) {
       const first = i - inputs + 1;
       raise(floors, channelOf(i * taps), [weights[i * taps + tap] ?? 0, weights[first * taps + tap + 1] ?? 0]);

@@ -1,5 +1,5 @@
 /** Quantized models on ONNX Runtime: close to the float32 ones, and the same whether 8-bit kernels or float32 operators run them. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { tensor, type Tensor } from '@graft/core/tensor';
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { random } from '@graft/core/random';
 
@@ -48,8 +48,8 @@ describe('the scale of an activation', () => {
 
 describe('the scales of weights', () => {
   const weightsOf = (seed: number, count: number): Float32Array => {
-    const { normal } = random(seed);
-    return Float32Array.from({ length: count }, normal);
+    const source = random(seed);
+    return Float32Array.from({ length: count }, () => source.normal());
   };
 
   it('err by at most half a step of their channel and keep zero', () => {

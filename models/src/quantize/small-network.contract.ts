@@ -2,7 +2,7 @@
 import { random } from '@graft/core/random';
 import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
 
-import type { Attribute, Model, Node } from '../graph/graph.js';
+import type { Attribute, Dimension, Model, Node } from '../graph/graph.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 
 export type Layer = readonly [
@@ -13,7 +13,7 @@ export type Layer = readonly [
 ];
 
 export interface Network {
-  readonly input: readonly number[];
+  readonly input: readonly Dimension[];
   readonly layers: readonly Layer[];
   readonly weights: Readonly<Record<string, Tensor>>;
   /** The last layer's by default. */
@@ -51,11 +51,11 @@ export function network({ input, layers, weights, outputs }: Network): Model {
 
 /** Normal numbers times `spread`. */
 export function noise(seed: number, shape: readonly number[], spread = 1): Tensor<'float32'> {
-  const { normal } = random(seed);
+  const source = random(seed);
   return tensor(
     'float32',
     shape,
-    Float32Array.from({ length: elementCount(shape) }, () => normal() * spread),
+    Float32Array.from({ length: elementCount(shape) }, () => source.normal() * spread),
   );
 }
 
