@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm, utimes } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -39,6 +39,18 @@ describe('the cache of blobs', () => {
     });
     expect(asked).toEqual([1]);
     expect(received).toBe(content.length - limits.chunkBytes);
+    expect(Buffer.compare(await readFile(cache.path(blob.hash)), content)).toBe(0);
+  });
+
+  it('does not trust a file of another process before it has hashed it', async () => {
+    const blob = refOf(content);
+    await openBlobCache(folder).fetch(blob, (first) => chunks(content, first));
+    const damaged = Uint8Array.from(content);
+    damaged[7] = 255;
+    await writeFile(openBlobCache(folder).path(blob.hash), damaged);
+    const cache = openBlobCache(folder);
+    expect(await cache.has(blob)).toBe(false);
+    await cache.fetch(blob, (first) => chunks(content, first));
     expect(Buffer.compare(await readFile(cache.path(blob.hash)), content)).toBe(0);
   });
 

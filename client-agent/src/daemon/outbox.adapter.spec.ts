@@ -39,6 +39,27 @@ describe('the outbox', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('removes an update whose sealed file is not whole', async () => {
+    const outbox = openOutbox(folder);
+    const { code: _, message: __, ...common } = { ...failure('torn', 1), code: '', message: '' };
+    await outbox.put({
+      ...common,
+      kind: 'update',
+      taskId: 'task',
+      manifest: '',
+      signature: '',
+      ciphertext: { hash: 'a'.repeat(64), sizeBytes: 5 },
+      exampleCount: 1,
+      initialLoss: null,
+      loss: null,
+      workMs: 1,
+    });
+    await writeFile(outbox.sealedFile('torn'), '12345');
+    expect(await openOutbox(folder).recover()).toHaveLength(1);
+    await writeFile(outbox.sealedFile('torn'), '123');
+    expect(await openOutbox(folder).recover()).toEqual([]);
+  });
+
   it('forgets a report once it is acknowledged, and removing twice changes nothing', async () => {
     const outbox = openOutbox(folder);
     await outbox.put(failure('a', 1));

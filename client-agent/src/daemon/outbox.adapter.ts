@@ -3,7 +3,7 @@
  * the sealed file beside it. A record is written once everything it names is on the disk, and removed once a verdict came:
  * after kill -9 a finished update is reported again, never trained again.
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
@@ -54,7 +54,7 @@ export interface Outbox {
   get(instructionId: string): Promise<OutboxRecord | undefined>;
   /** Finished reports, oldest first. */
   list(): Promise<readonly OutboxRecord[]>;
-  /** The same, once at start: folders without a record, of work that was cut off, are removed. */
+  /** The same, once at start: what was cut off is removed, a record whose sealed file is not whole too. */
   recover(): Promise<readonly OutboxRecord[]>;
   remove(instructionId: string): Promise<void>;
 }
@@ -87,12 +87,23 @@ export function openOutbox(directory: string): Outbox {
       await mkdir(directory, { recursive: true });
       for (const entry of await readdir(directory)) {
         const record = await readRecord(join(directory, entry));
-        if (record === undefined) await rm(join(directory, entry), { recursive: true, force: true });
+        if (record === undefined || !(await isWhole(record, join(directory, entry))))
+          await rm(join(directory, entry), { recursive: true, force: true });
       }
       return readOutbox(directory);
     },
     remove: (id) => rm(folderOf(id), { recursive: true, force: true }),
   };
+}
+
+async function isWhole(record: OutboxRecord, folder: string): Promise<boolean> {
+  if (record.kind !== 'update') return true;
+  const sealed = await stat(join(folder, 'update.sealed')).catch(noFile);
+  return sealed?.size === record.ciphertext.sizeBytes;
+}
+
+function noFile(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
 }
 
 async function readRecord(folder: string): Promise<OutboxRecord | undefined> {

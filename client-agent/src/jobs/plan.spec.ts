@@ -9,7 +9,7 @@ const pipeline = {
   labels: ['a', 'b'],
 };
 const base = { base: blob, baseEncoding: 'fp16', layoutHash: 'b'.repeat(64) };
-const refused = (word: string): unknown =>
+const refused = (word: string) =>
   expect.objectContaining({ code: 'PLAN_REFUSED', message: expect.stringContaining(word) });
 
 describe('a plan from the wire', () => {

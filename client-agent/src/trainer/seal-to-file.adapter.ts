@@ -9,6 +9,7 @@ import type { JobControl } from './serve.driver.js';
 import type { SealTo } from './trainer-calls.js';
 
 /**
+ * Nothing is synced: an update that a power cut damaged has another size or hash, and is trained again.
  * @param plaintextBytes bytes of the delta: float32, little-endian, in layout order
  * @param chunkAt the plaintext of a chunk, from its first byte; may be the same buffer every time
  * @returns what the manifest says of the envelope
@@ -30,7 +31,6 @@ export async function sealToFile(
       await file.write(chunk, 0, chunk.length);
       onProgress({ activity: 'sealing', progress: (index + 1) / sealer.chunkCount });
     }
-    await file.sync();
   } finally {
     await file.close();
   }
