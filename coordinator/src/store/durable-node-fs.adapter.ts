@@ -2,9 +2,11 @@
  * PGlite's file system on a directory, made durable. The stock one has no fsync call, and PGlite starts with `-F`
  * (fsync off): it lost acknowledged rows in every simulated power cut. Here PostgreSQL's fsync reaches the disk.
  */
+import { fork } from 'node:child_process';
 import { closeSync, fsyncSync, openSync } from 'node:fs';
-import { access, open, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { PGlite } from '@electric-sql/pglite';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
@@ -88,15 +90,40 @@ export async function openDurablePglite(directory: string, { onSync }: DurableOp
 const startOn = (directory: string, onSync?: (path: string) => void): Promise<PGlite> =>
   PGlite.create({ fs: new DurableNodeFS(directory, onSync), startParams: [...durableStartParameters] });
 
-/** PGlite's initdb syncs nothing, so that every file of the new cluster is synced here. */
+/** In a folder of its own name, which only this attempt uses: what an earlier one left, perhaps still running, is nobody's. */
 async function createCluster(directory: string): Promise<void> {
-  const unfinished = `${directory}.new`;
-  await rm(unfinished, { recursive: true, force: true });
-  const pglite = await startOn(unfinished);
-  await pglite.close();
-  await syncTree(unfinished);
+  const parent = dirname(directory);
+  const prefix = `${basename(directory)}.new-`;
+  for (const name of await readdir(parent)) {
+    if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true, maxRetries: 5 });
+  }
+  const unfinished = await mkdtemp(join(parent, prefix));
+  await makeClusterApart(unfinished);
   await rename(unfinished, directory);
-  syncDirectory(dirname(directory));
+  syncDirectory(parent);
+}
+
+/** Where the programs are built, in a process of its own: see there why. */
+async function makeClusterApart(directory: string): Promise<void> {
+  const program = fileURLToPath(new URL('./initialise-database.main.js', import.meta.url));
+  if (!(await isThere(program))) return makeCluster(directory);
+  const child = fork(program, [directory], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+  let said = '';
+  child.stderr?.on('data', (piece: Buffer) => (said = (said + piece.toString()).slice(-4_000)));
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`the embedded database could not be made (${signal ?? `exit ${code}`}): ${said.trim()}`));
+    });
+  });
+}
+
+/** Makes a database in an empty folder. PGlite's initdb syncs nothing, so that every file of it is synced here. */
+export async function makeCluster(directory: string): Promise<void> {
+  const pglite = await startOn(directory);
+  await pglite.close();
+  await syncTree(directory);
 }
 
 async function syncTree(directory: string): Promise<void> {
