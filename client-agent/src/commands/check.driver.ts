@@ -1,5 +1,6 @@
 /** `graft-agent check`: what would go wrong, before it does. Nothing is sent but the TLS handshake. */
 import { GraftError } from '@graft/core/error';
+import colors from 'picocolors';
 
 import { openAgentDirectory, type EnrolledAgent } from '../config/agent-directory.adapter.js';
 import { describeError } from '../output/output.js';
@@ -15,6 +16,9 @@ import {
   type CheckResult,
 } from '../preflight/checks.adapter.js';
 import type { CommandContext } from './context.driver.js';
+
+/** Plain where stdout is no terminal or NO_COLOR is set. */
+const paint = { PASS: colors.green, FAIL: colors.red, WARN: colors.yellow, SKIPPED: colors.dim };
 
 /** Widest name of a check, and of a verdict. */
 const nameWidth = 12;
@@ -90,7 +94,7 @@ async function attempt<Result>(
 }
 
 function linesOf({ name, verdict, detail, fix, number }: CheckResult): string[] {
-  const head = ` ${verdict.padEnd(verdictWidth)}  ${name.padEnd(nameWidth)}  ${detail}`;
+  const head = ` ${paint[verdict](verdict.padEnd(verdictWidth))}  ${name.padEnd(nameWidth)}  ${detail}`;
   if (fix === undefined) return [head];
   return [
     head,
