@@ -70,9 +70,13 @@ function finite(value: number): number {
   return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, value));
 }
 
-/** Text of an agent for state and log, at most `length` characters. */
+/**
+ * Text of an agent for state and log, at most `length` characters. PostgreSQL takes no NUL and no half of a surrogate pair
+ * (an agent may send one, cutting may leave the other): U+FFFD stands for them.
+ */
 export function shorten(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+  const short = text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+  return short.replace(/[\0\p{Surrogate}]/gu, '\uFFFD');
 }
 
 function hex(bytes: Uint8Array): string {

@@ -64,11 +64,14 @@ interface Holder {
   readonly pid: string;
 }
 
+/** A holder whose event loop is busy, or whose machine is, answers late. */
+const answerMs = 5_000;
+
 async function holderOf(address: string): Promise<Holder> {
   return new Promise((resolve) => {
     let said = '';
     const socket = connect(address);
-    socket.setTimeout(1_000, () => socket.destroy());
+    socket.setTimeout(answerMs, () => socket.destroy());
     socket.on('data', (piece) => (said += piece.toString()));
     const answer = (listens: boolean): void => resolve({ listens, pid: said.trim() === '' ? 'unknown' : said.trim() });
     socket.once('error', (error: NodeJS.ErrnoException) =>

@@ -3,7 +3,9 @@
  * Both speak through `pg` and kysely's stock dialect, so that one query layer serves both.
  */
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
+import type { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, types as pgTypes, type CustomTypesConfig } from 'pg';
@@ -56,7 +58,7 @@ function openPostgres(url: string): Omit<Store, 'kind'> {
 async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
   const lock = await lockDirectory(directory);
   try {
-    const pglite = await openDurablePglite(join(directory, 'database'));
+    const pglite = withPauses(await openDurablePglite(join(directory, 'database')));
     const config = Object.assign(createPgConfig(pglite), {
       max: 1,
       idleTimeoutMillis: 0,
@@ -77,4 +79,21 @@ async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
     await lock.release();
     throw error;
   }
+}
+
+/** First byte of the message that ends a query. */
+const syncMessage = 'S'.charCodeAt(0);
+
+/**
+ * PGlite answers without leaving the turn of the event loop: a chain of queries would let no socket and no timer of this
+ * process run until its end. So each query ends with a pause.
+ */
+function withPauses(pglite: PGlite): PGlite {
+  const execute = pglite.execProtocolStream.bind(pglite);
+  pglite.execProtocolStream = async (message, options) => {
+    const answer = await execute(message, options);
+    if (message[0] === syncMessage) await setImmediate();
+    return answer;
+  };
+  return pglite;
 }

@@ -43,10 +43,10 @@ export function storeContract(open: () => Promise<Store>): void {
 function schemaContract(store: () => Store): void {
   describe('the schema', () => {
     test('bringing it up to date again changes nothing', async () => {
-      const before = await apiKeys(store().db).none();
+      const before = await apiKeys(store().db, clock).none();
       await migrate(store().db);
       await migrate(store().db);
-      expect(await apiKeys(store().db).none()).toBe(before);
+      expect(await apiKeys(store().db, clock).none()).toBe(before);
     });
 
     test('numbers, bytes and JSON come back as they went in', async () => {
@@ -76,6 +76,14 @@ function schemaContract(store: () => Store): void {
       const agent = await store().db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
       expect(Buffer.from(agent.signing_key).equals(key)).toBe(true);
       expect(agent.last_seen_at_ms).toBeNull();
+    });
+
+    test('a chain of queries lets others run', async () => {
+      let turns = 0;
+      const ticking = setInterval(() => turns++, 0);
+      for (let query = 0; query < 100; query++) await apiKeys(store().db, clock).none();
+      clearInterval(ticking);
+      expect(turns).toBeGreaterThan(10);
     });
 
     test('events are read in the order of their numbers, after any number', async () => {
@@ -264,8 +272,8 @@ function accessContract(store: () => Store): void {
   describe('an API key', () => {
     test('is found by its hash, which is all that is stored, until it is revoked', async () => {
       const [key, name] = [`graft_key_${freshId()}`, freshId()];
-      const keys = apiKeys(store().db);
-      await keys.add(key, { name, role: 'operator', atMs: 1 });
+      const keys = apiKeys(store().db, clock);
+      await keys.add(key, { name, role: 'operator' }, 'test');
       expect(await keys.callerOf(key)).toMatchObject({ name, role: 'operator' });
       expect(await keys.callerOf(`${key}x`)).toBeUndefined();
       expect(await keys.callerOf("' or true --")).toBeUndefined();
@@ -273,6 +281,15 @@ function accessContract(store: () => Store): void {
       expect(JSON.stringify(stored)).not.toContain(key);
       await store().db.updateTable('api_keys').set({ revoked_at_ms: 2 }).where('name', '=', name).execute();
       expect(await keys.callerOf(key)).toBeUndefined();
+    });
+
+    test('of an admin is the last one, however many are revoked at once', async () => {
+      const keys = apiKeys(store().db, clock);
+      const admins = await Promise.all(
+        Array.from({ length: 4 }, () => keys.create({ name: freshId(), role: 'admin' }, 'test')),
+      );
+      const revoked = await Promise.allSettled(admins.map(({ id }) => keys.revoke(id, 'test')));
+      expect(codes(revoked)).toEqual(['INVALID_REQUEST', 'ok', 'ok', 'ok']);
     });
   });
 }
