@@ -52,7 +52,8 @@ function failingFiles(): FailingFiles {
         return async (...args: unknown[]) => {
           if (property === 'write' || property === 'writeFile') {
             // A full disk takes a part first.
-            if (at !== undefined && log.length >= at.nth) await target.write(new Uint8Array(100), 0, 100, Number(args[3] ?? 0));
+            if (at !== undefined && log.length >= at.nth)
+              await target.write(new Uint8Array(100), 0, 100, Number(args[3] ?? 0));
             check(property);
           } else if (property === 'sync' || property === 'truncate') check(property);
           return Reflect.apply(value, target, args) as unknown;
