@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 
-import { credentials, type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
+import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 
+import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { federationClient, type FederationClient } from '@graft/protos/clients.adapter';
@@ -24,6 +25,7 @@ import { federationHandlers } from './federation.grpc.js';
 import { grants } from './grants.js';
 import { startGrpcServer, type GrpcServer } from './grpc-server.driver.js';
 import { createHub, type Hub } from './hub.js';
+import { follow, until } from './follow.contract.js';
 import { memoryBlobs, type MemoryBlobs } from './memory-blobs.contract.js';
 import { transferMeter } from './transfer-meter.js';
 
@@ -109,24 +111,6 @@ async function clientOf(agentId: string, authority: CertifiedKey = ca): Promise<
 
 const hello: wire.ConnectRequest = { minProtocol: 1, maxProtocol: 1, agentVersion: '0.1.0', clockMs: nowMs };
 
-/** A stream with what came on it; errors are collected, not thrown. */
-function follow(stream: ClientReadableStream<wire.Instruction>) {
-  const received: wire.Instruction[] = [];
-  stream.on('data', (instruction: wire.Instruction) => received.push(instruction));
-  const ended = new Promise<ServiceError | undefined>((resolve) => {
-    stream.on('error', (error) => resolve(error as ServiceError));
-    stream.on('end', () => resolve(undefined));
-  });
-  return { received, ended, cancel: () => stream.cancel() };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; !condition(); waited += 5) {
-    if (waited > 5_000) throw new Error('waited 5 s in vain');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 const trainPlan = (base: wire.BlobRef): wire.Instruction => ({
   id: 'train-1',
   kind: 'train',
@@ -198,7 +182,6 @@ describe('Connect', () => {
     const stream = follow(client.connect(hello));
     await until(() => stream.received.length === 1);
     agents.set('one', { id: 'one', name: 'site one', state: 'revoked' });
-    const { GraftError } = await import('@graft/core/error');
     hub.disconnect('one', new GraftError('AGENT_REVOKED', 'revoked'));
     expect((await stream.ended)?.code).toBe(7);
     const again = follow(client.connect(hello));
@@ -265,7 +248,6 @@ describe('who is let in', () => {
   });
 
   test('bytes that are no message are INVALID_ARGUMENT', async () => {
-    const { Client } = await import('@grpc/grpc-js');
     const { csrDer, privateKeyPem } = await createCsr();
     const certificate = await signAgentCertificate(ca, csrDer, { agentId: 'one', atMs: Date.now() });
     const tls = credentials.createSsl(

@@ -45,7 +45,12 @@ export function runsRepository(db: Kysely<Database>): Runs {
       return roundView(row);
     },
     checkpoints: async (runId) => {
-      const rows = await db.selectFrom('checkpoints').selectAll().where('run_id', '=', runId).orderBy('round').execute();
+      const rows = await db
+        .selectFrom('checkpoints')
+        .selectAll()
+        .where('run_id', '=', runId)
+        .orderBy('round')
+        .execute();
       return rows.map(({ run_id, round, weights, fp16, created_at_ms }) => ({
         runId: run_id,
         round,
