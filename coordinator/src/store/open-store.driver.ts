@@ -10,6 +10,8 @@ import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, types as pgTypes, type CustomTypesConfig } from 'pg';
 
+import { GraftError } from '@graft/core/error';
+
 import { openDurablePglite } from './durable-node-fs.adapter.js';
 import { lockDirectory } from './directory-lock.adapter.js';
 import { migrate } from './migrate.repository.js';
@@ -34,7 +36,7 @@ const types: CustomTypesConfig = {
   getTypeParser: (id, format) => (id === pgTypes.builtins.INT8 ? Number : pgTypes.getTypeParser(id, format)),
 };
 
-/** Throws DIRECTORY_LOCKED where another process owns the directory. */
+/** Throws DIRECTORY_LOCKED where another process owns the directory, DATABASE_UNAVAILABLE where a server cannot be used. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options.url);
   const store: Store = { kind: options.kind, ...opened };
@@ -42,9 +44,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await migrate(store.db);
   } catch (error) {
     await store.close();
-    throw error;
+    throw options.kind === 'postgres' ? serverError(error) : error;
   }
   return store;
+}
+
+/** SQLSTATE classes: connection, authorization, catalog name, too many connections, shutdown. */
+const unusable = /^(08|28|3D|53300|57P)/u;
+
+/** What keeps a client out of a server becomes DATABASE_UNAVAILABLE; other errors pass as they are. */
+function serverError(error: unknown): unknown {
+  // One of several addresses stands for all.
+  const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const { code, syscall, message } = Object(cause) as { code?: unknown; syscall?: unknown; message?: unknown };
+  const isTimeout = message === 'timeout exceeded when trying to connect';
+  if (typeof syscall !== 'string' && !unusable.test(String(code)) && !isTimeout) return error;
+  return new GraftError('DATABASE_UNAVAILABLE', `the PostgreSQL server: ${String(message)}`, { cause });
 }
 
 function openPostgres(url: string): Omit<Store, 'kind'> {

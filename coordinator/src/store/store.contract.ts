@@ -136,6 +136,16 @@ function transactionContract(store: () => Store): void {
       expect([tries, await isThere(id)]).toEqual([5, false]);
     });
 
+    test('that finds the disk full says so, and is not tried again', async () => {
+      let tries = 0;
+      const failing = inTransaction(store().db, async () => {
+        tries++;
+        throw Object.assign(new Error('could not extend file'), { code: '53100' });
+      });
+      await expect(failing).rejects.toMatchObject({ code: 'DISK_FULL' });
+      expect(tries).toBe(1);
+    });
+
     test('is not tried again for another error', async () => {
       const id = freshId();
       let tries = 0;

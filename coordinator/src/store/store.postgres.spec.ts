@@ -24,11 +24,24 @@ if (missing === undefined) {
       await Promise.all(stores.map((store) => store.close()));
     });
 
-    test('a server that is not there is an error, not a wait', async () => {
-      const url = 'postgres://graft@/nowhere?host=%2Fnonexistent';
-      await expect(openStore({ kind: 'postgres', url })).rejects.toMatchObject({ code: 'ENOENT' });
+    test('a server that cannot be used is said to be so, with what it said', async () => {
+      const url = await (await running()).createDatabase();
+      for (const [wrong, said] of [
+        ['postgres://graft@/nowhere?host=%2Fnonexistent', 'ENOENT'],
+        ['postgres://graft@localhost:1/nowhere', 'ECONNREFUSED'],
+        [url.replace('/graft_', '/none_'), 'does not exist'],
+        [url.replace('graft@', 'nobody@'), 'does not exist'],
+      ] as const) {
+        await expect(openStore({ kind: 'postgres', url: wrong })).rejects.toMatchObject({
+          code: 'DATABASE_UNAVAILABLE',
+          message: expect.stringContaining(said),
+        });
+      }
     });
   });
 } else {
+  process.stderr.write(
+    `Skipped: the store on PostgreSQL. ${missing}. GRAFT_REQUIRE_POSTGRES=1 makes this a failure.\n`,
+  );
   test.skip(`the store on PostgreSQL: skipped, ${missing}`, () => undefined);
 }

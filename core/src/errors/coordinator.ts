@@ -281,4 +281,13 @@ export const coordinatorErrors = {
     title: 'The hold-out examples cannot be used',
     fix: 'Upload a safetensors file with labels (int32 [N]) and images (uint8 [N, height, width]) or features (float32 [N, length]).',
   },
+  DATABASE_UNAVAILABLE: {
+    number: 'GRAFT-1047',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    exit: 2,
+    title: 'The database server cannot be used',
+    fix: 'Check that PostgreSQL runs and that the address, user, password and database name given with --db are right.',
+  },
 } as const satisfies Record<string, ErrorRow>;
