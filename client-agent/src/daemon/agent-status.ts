@@ -105,6 +105,7 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
       return { ...status, jobs: status.jobs.filter((job) => job.kind !== event.kind) };
     case 'drained':
     case 'log-problem':
+    case 'delivery-problem':
       return status;
     default:
       return { ...status, state: 'stopped', sinceMs: atMs, cause: event.reason, jobs: [] };

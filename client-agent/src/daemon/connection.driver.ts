@@ -77,26 +77,24 @@ export class Connection {
     return this.current;
   }
 
-  /**
-   * Makes a call until it succeeds, over as many connections as it takes. Throws what does not pass by itself.
-   * @param isEnding true where a failed call is not to be made again; then CANCELLED is thrown
-   */
-  async retry<Result>(
-    signal: AbortSignal,
-    call: (client: FederationClient) => Promise<Result>,
-    isEnding: () => boolean = () => false,
-  ): Promise<Result> {
+  /** Makes a call until it succeeds, over as many connections as it takes. Throws what does not pass by itself. */
+  async retry<Result>(signal: AbortSignal, call: (client: FederationClient) => Promise<Result>): Promise<Result> {
     for (let failures = 1; ; failures++) {
       const client = await this.client(signal);
       try {
         return await call(client);
       } catch (error) {
-        if (signal.aborted || (isEnding() && isTransient(error))) throw cancelled();
+        if (signal.aborted) throw cancelled();
         if (!isTransient(error)) throw error;
       }
-      await pause(backoffMs(failures, this.options.policy, this.options.random), signal);
-      if (signal.aborted || isEnding()) throw cancelled();
+      await this.backOff(failures, signal);
+      if (signal.aborted) throw cancelled();
     }
+  }
+
+  /** Waits as long as is due after so many failures in a row. */
+  backOff(failures: number, signal: AbortSignal): Promise<void> {
+    return pause(backoffMs(failures, this.options.policy, this.options.random), signal);
   }
 
   /** Runs until the agent stops. Throws where coming back is pointless: revoked, another protocol, no valid certificate. */

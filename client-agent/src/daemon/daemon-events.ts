@@ -14,6 +14,7 @@ export type DaemonEvent =
     }
   | { readonly event: 'data'; readonly training: number; readonly heldOut: number; readonly skipped: number }
   | { readonly event: 'data-problem'; readonly code: string; readonly message: string }
+  | { readonly event: 'delivery-problem'; readonly run: string; readonly round: number; readonly message: string }
   | { readonly event: 'log-problem'; readonly message: string }
   | { readonly event: 'working'; readonly kind: string; readonly run: string; readonly round: number }
   | { readonly event: 'done'; readonly kind: string; readonly run: string; readonly round: number }
@@ -69,6 +70,8 @@ export function lineOf(event: DaemonEvent): string | undefined {
       return `data: ${event.training} examples to train on, ${event.heldOut} held out${event.skipped > 0 ? `, ${event.skipped} skipped (graft-agent check names them)` : ''}`;
     case 'data-problem':
       return `data: ${event.message}`;
+    case 'delivery-problem':
+      return `${round(event)}  not delivered yet: ${event.message}`;
     case 'log-problem':
       return `the log of what was sent cannot be written: ${event.message}`;
     case 'working':

@@ -13,7 +13,7 @@ import { install } from '../jobs/install-job.driver.js';
 import { train } from '../jobs/train-job.driver.js';
 import { messageOf } from '../output/output.js';
 import type { Progress } from '../trainer/trainer-calls.js';
-import { isCallError } from './call-errors.js';
+import { isCallError, isTransient } from './call-errors.js';
 import { cancelled, pause } from './connection.driver.js';
 import { startHeartbeat } from './heartbeat.driver.js';
 import {
@@ -181,48 +181,55 @@ export class Daemon {
     this.deliverAgain = true;
     this.delivering ??= this.deliverAll().finally(() => {
       this.delivering = undefined;
+      if (this.deliverAgain && !this.stopping) this.wakeDelivery();
     });
   }
 
-  /** Delivers the outbox, oldest first, until it is empty; waits for a connection where there is none. */
+  /**
+   * Delivers the outbox, oldest first, until it is empty; waits for a connection where there is none.
+   * A report that cannot be delivered now does not hold up the ones behind it.
+   */
   private async deliverAll(): Promise<void> {
-    const { outbox } = this.context;
+    const { outbox, connection } = this.context;
     const { signal } = this.over;
-    while (this.deliverAgain && !signal.aborted) {
+    for (let failures = 0; !signal.aborted && !this.stopping;) {
       this.deliverAgain = false;
+      let isLeft = false;
       for (const { instructionId } of await outbox.list()) {
         if (signal.aborted || this.stopping) return;
-        await this.deliverOne(instructionId, signal);
+        if (!(await this.deliverOne(instructionId, signal))) isLeft = true;
       }
+      if (!isLeft && !this.deliverAgain) return;
+      failures = isLeft ? failures + 1 : 0;
+      if (isLeft) await connection.backOff(failures, signal);
     }
   }
 
-  private async deliverOne(instructionId: string, signal: AbortSignal): Promise<void> {
+  /** One attempt. False where the report must be tried again. */
+  private async deliverOne(instructionId: string, signal: AbortSignal): Promise<boolean> {
     const { outbox, connection, emit } = this.context;
     const record = await outbox.get(instructionId);
-    if (record === undefined) return;
+    if (record === undefined) return true;
     const { runId: run, round } = record;
     const onProgress = (progress: Progress): void => emit({ event: 'progress', run, round, ...progress });
     try {
-      const verdict = await connection.retry(
-        signal,
-        (client) => deliver(this.context, client, record, { signal, onProgress }),
-        () => this.stopping,
-      );
+      const client = await connection.client(signal);
+      const verdict = await deliver(this.context, client, record, { signal, onProgress });
       await this.settle(record);
-      if (verdict.reason !== 'incomplete') this.remember(record.instructionId);
+      if (verdict.reason !== 'incomplete') this.remember(instructionId);
       const event = outcomeOf(record, verdict);
       if (event !== undefined) emit(event);
+      return true;
     } catch (error) {
-      if (signal.aborted || isCancelled(error) || isRefusedIdentity(error)) return;
-      emit({
-        event: 'failed',
-        run,
-        round,
-        code: 'INTERNAL',
-        message: `the report cannot be delivered: ${messageOf(error)}`,
-      });
+      if (signal.aborted || isCancelled(error) || isRefusedIdentity(error)) return false;
+      const message = messageOf(error);
+      if (isTransient(error)) {
+        if (connection.now() !== undefined) emit({ event: 'delivery-problem', run, round, message });
+        return false;
+      }
+      emit({ event: 'failed', run, round, code: 'INTERNAL', message: `the report cannot be delivered: ${message}` });
       await this.settle(record);
+      return true;
     }
   }
 

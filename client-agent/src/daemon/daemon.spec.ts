@@ -288,6 +288,23 @@ describe('a connection', () => {
   });
 });
 
+describe('a report that cannot be delivered now', () => {
+  it('does not hold up the ones behind it, says why, and is delivered later', async () => {
+    coordinator.largestUpload = 1_000;
+    const { events } = start();
+    coordinator.send(coordinator.probe('i-1', 1, { length: 1_000 }));
+    await until(() => readIfPresent(join(folder, 'outbox/i-1/record.json')), 'the first record');
+    coordinator.send(coordinator.probe('i-2', 2));
+    const first = await until(() => coordinator.updates[0], 'the second update');
+    expect(decodeUpdateManifest(first.manifest).round).toBe(2);
+    const problem = events.find(({ event }) => event === 'delivery-problem');
+    expect(problem).toMatchObject({ round: 1, message: expect.stringContaining('the limit is 1000') });
+    coordinator.largestUpload = Infinity;
+    const second = await until(() => coordinator.updates[1], 'the first update');
+    expect(decodeUpdateManifest(second.manifest).round).toBe(1);
+  });
+});
+
 describe('an agent that is told to stop', () => {
   it('finishes the transfer in hand', async () => {
     let release: () => void = () => undefined;

@@ -7,7 +7,7 @@ import { tensor } from '@graft/core/tensor';
 import { encodeSafetensors } from '@graft/models/formats/safetensors';
 import { serverChannelOptions } from '@graft/protos/channel-options';
 import { uploadMetadata } from '@graft/protos/clients.adapter';
-import { signingKeyFromSeed } from '@graft/protos/identity/keys';
+import { signingKeyFromSeed, type AgreementKey, type SigningKey } from '@graft/protos/identity/keys';
 import { createRoundKey, randomSeed } from '@graft/protos/identity/random.adapter';
 import { signRelease, signRoundKey, verifyEnrolment } from '@graft/protos/identity/signatures';
 import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
@@ -51,12 +51,13 @@ export class FakeCoordinator {
   cutUploadAfter: number | undefined;
   /** Downloads are cut, once, after so many chunks. */
   cutDownloadAfter: number | undefined;
+  largestUpload = Infinity;
   /** While set, uploads are answered once it resolves. */
   holdUploads: Promise<void> | undefined;
   verdict: wire.Verdict = { accepted: true, reason: '', message: '' };
   skewMs = 0;
-  readonly identity = signingKeyFromSeed(randomSeed());
-  readonly roundKey = createRoundKey();
+  readonly identity: SigningKey = signingKeyFromSeed(randomSeed());
+  readonly roundKey: AgreementKey = createRoundKey();
   private servers: Server[] = [];
   private readonly streams = new Set<InstructionStream>();
 
@@ -110,6 +111,7 @@ export class FakeCoordinator {
     [this.refuseConnect, this.refuseUploads, this.refuseEnrolment] = [undefined, undefined, undefined];
     [this.cutUploadAfter, this.cutDownloadAfter, this.skewMs] = [undefined, undefined, 0];
     this.holdUploads = undefined;
+    this.largestUpload = Infinity;
     this.verdict = { accepted: true, reason: '', message: '' };
     await this.listen();
   }
@@ -237,6 +239,9 @@ export class FakeCoordinator {
       uploadState: ({ request }, callback) => {
         if (this.refuseUploads !== undefined) return callback(this.refuseUploads);
         const blob = request.blob ?? { hash: '', sizeBytes: 0 };
+        if (blob.sizeBytes > this.largestUpload) {
+          return callback({ code: status.RESOURCE_EXHAUSTED, details: `the limit is ${this.largestUpload}` });
+        }
         const nextChunk = this.uploads.get(blob.hash)?.length ?? 0;
         callback(null, { nextChunk, complete: nextChunk === Math.ceil(blob.sizeBytes / limits.chunkBytes) });
       },

@@ -3,6 +3,9 @@ import { GraftError } from '@graft/core/error';
 
 import { isCallError } from '../daemon/call-errors.js';
 
+/** How OpenSSL says that a chain does not end at the trusted authority. */
+const foreignCertificate = /self[- ]signed certificate|unable to (?:get|verify)|certificate signature failure/i;
+
 /** The error of the call Enrol, by the statuses that its definition names. */
 export function enrolmentError(error: unknown, server: string): GraftError {
   if (error instanceof GraftError) return error;
@@ -18,6 +21,10 @@ export function enrolmentError(error: unknown, server: string): GraftError {
     case 16:
       return new GraftError('TOKEN_INVALID', `${server} refuses the token: ${details}`, { cause: error });
     default:
+      if (foreignCertificate.test(details)) {
+        const why = 'whoever answers shows the authority of the fingerprint, but has no certificate of it';
+        return new GraftError('CA_MISMATCH', `${server}: ${why}; the token was not sent`, { cause: error });
+      }
       return new GraftError('UNAVAILABLE', `${server}: ${details}`, { cause: error });
   }
 }
