@@ -1,5 +1,5 @@
 import { random } from '@graft/core/random';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { fedAvg } from './fed-avg.js';
 import type { Update } from './strategy.js';

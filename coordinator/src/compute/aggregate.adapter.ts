@@ -19,8 +19,8 @@ import { elementsPerChunk, sealedDelta } from './sealed-delta.adapter.js';
 
 /** What is needed of the blob store. */
 export interface Blobs {
-  path(hash: string): string;
-  put(bytes: Uint8Array): Promise<BlobRef>;
+  readonly path: (hash: string) => string;
+  readonly put: (bytes: Uint8Array) => Promise<BlobRef>;
 }
 
 /** Opens an update, checks that every element is finite, and measures its L2 norm. Keeps nothing. */

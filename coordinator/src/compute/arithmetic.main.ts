@@ -17,5 +17,6 @@ const handlers = {
 };
 
 parentPort?.on('message', (request: CallRequest) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   void answerCall(handlers, request).then((reply) => parentPort?.postMessage(reply));
 });

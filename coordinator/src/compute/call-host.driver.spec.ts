@@ -16,11 +16,13 @@ function workers(behave: (request: CallRequest, worker: number) => unknown): {
     let end: (cause: string) => void = () => undefined;
     return {
       post: (request) => {
-        void Promise.resolve().then(async () => {
+        const answer = async (): Promise<void> => {
+          await Promise.resolve();
           const output = behave(request, worker);
           if (output === 'die') end('signal SIGKILL');
           else reply(await answerCall({ work: () => output, fail: () => Promise.reject(new Error('no')) }, request));
-        });
+        };
+        void answer();
       },
       onReply: (listener) => (reply = listener),
       onEnd: (listener) => (end = listener),
@@ -72,7 +74,7 @@ describe('a host of calls', () => {
     const { start } = workers(() => new Promise(() => undefined));
     const host = callHost('the worker', start, logger);
     const calls = [host.call('work', 1), host.call('work', 2)];
-    const settled = Promise.allSettled([...calls]);
+    const settled = Promise.allSettled(calls);
     await host.close();
     expect((await settled).map((one) => one.status)).toEqual(['rejected', 'rejected']);
     await expect(host.call('work', 3)).rejects.toMatchObject({ code: 'UNAVAILABLE' });

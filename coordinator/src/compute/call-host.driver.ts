@@ -107,6 +107,7 @@ export function threadChannel(file: URL, data: unknown): Channel {
   let cause = '';
   worker.on('error', (error) => (cause = error.message));
   return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     post: (request) => worker.postMessage(request),
     onReply: (listener) => worker.on('message', listener),
     onEnd: (listener) => worker.once('exit', (code) => listener(cause === '' ? `exit code ${code}` : cause)),

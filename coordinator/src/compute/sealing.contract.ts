@@ -19,7 +19,10 @@ import type { SealedUpdate } from './aggregation.js';
 export const coordinatorIdentity: SigningKey = signingKeyFromSeed(new Uint8Array(32).fill(1));
 
 /** Blobs as files named by their hash in a fresh temporary directory. */
-export function blobDirectory(): Blobs & { read(hash: string): Uint8Array; store(bytes: Uint8Array): BlobRef } {
+export function blobDirectory(): Blobs & {
+  readonly read: (hash: string) => Uint8Array;
+  readonly store: (bytes: Uint8Array) => BlobRef;
+} {
   const directory = mkdtempSync(join(tmpdir(), 'graft-blobs-'));
   const path = (hash: string): string => join(directory, hash);
   const refOf = (bytes: Uint8Array): BlobRef => ({

@@ -120,11 +120,11 @@ describe('the close of a round', () => {
       [1, 1, 1, 100],
     ].map((norms) =>
       Object.values(withNorms(norms, 4).members)
-        .map(({ state: is, update }) => [is, update?.norm])
-        .sort(),
+        .map(({ state: is, update }) => `${is} ${update?.norm}`)
+        .sort((one, other) => one.localeCompare(other)),
     );
     expect(refused[1]).toEqual(refused[0]);
     // The last one is refused on arrival, so the goal is not reached and the fifth agent is still awaited.
-    expect(refused[2]?.filter(([is]) => is === 'accepted')).toHaveLength(3);
+    expect(refused[2]?.filter((line) => line.startsWith('accepted'))).toHaveLength(3);
   });
 });

@@ -54,7 +54,7 @@ export function checkOpened(opened: Opened, state: RunState): Refusal | undefine
       return refusal('bad-envelope', opened.message);
     case 'not-finite':
       return refusal('not-finite', `element ${opened.index} of the update is ${opened.value}`);
-    case 'opened':
+    default:
       return checkNorm(opened.norm, normLimit(state));
   }
 }

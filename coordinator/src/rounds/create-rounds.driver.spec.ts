@@ -206,6 +206,23 @@ describe('an engine that is killed', () => {
     }
   }, 300_000);
 
+  it('goes on by itself from what is stored when a write fails, whether it was stored or not', async () => {
+    const expected = await undisturbed();
+    for (const when of ['before', 'after'] as const) {
+      for (const nth of [1, 2, 4]) {
+        const it = await begin(two);
+        await connectAll(it, ['a', 'b']);
+        it.store.dieAt({ nth, when });
+        const runId = await it.rounds.start('fit', options);
+        while (!it.store.isDead()) await new Promise((resolve) => setTimeout(resolve, 2));
+        it.store.dieAt(undefined);
+        const state = await whenOver(it, runId);
+        expect([when, nth, state.status, state.base.weights.hash]).toEqual([when, nth, 'completed', expected]);
+        expect(it.store.rows.checkpoints.map(({ round }) => round)).toEqual([1]);
+      }
+    }
+  }, 300_000);
+
   it('loses its run to the one that took over, and writes nothing more', async () => {
     const it = await begin({
       ...agents,

@@ -144,7 +144,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     stop: async (runId, reason) => {
       const owner = owners.get(runId);
       if (owner !== undefined) await owner.feed(() => ({ kind: 'stopRequested', reason }));
-      else if (!(await store.runExists(runId))) throw new GraftError('NOT_FOUND', `there is no run ${runId}`);
+      else await checkNotOurs(runId);
     },
     reportUpdate: (agentId, manifest, signature) => receiveUpdate(agentId, { manifest, signature }, reports),
     reportFailure: (agentId, report) => receiveFailure(agentId, report, reports),
@@ -170,6 +170,13 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
       await store.giveBack(leases);
     },
   };
+
+  /** A run that is over stays as it is. */
+  async function checkNotOurs(runId: string): Promise<void> {
+    const is = await store.runIs(runId);
+    if (is === undefined) throw new GraftError('NOT_FOUND', `there is no run ${runId}`);
+    if (is === 'open') throw new GraftError('UNAVAILABLE', `run ${runId} is in the hands of another coordinator`);
+  }
 
   /** The first heartbeat of an agent in a round is an event; the others are only remembered. */
   function noteFirst(agentId: string, { runId, round }: Heartbeat): void {

@@ -34,7 +34,7 @@ export async function performEffect(
       return { kind: 'aggregated', ...of, ...(await aggregate(run, effect.agentIds, dependencies)) };
     case 'quantize':
       return { kind: 'quantized', ...of, ...(await quantize(run, effect.agentIds, dependencies)) };
-    case 'evaluateCentral':
+    default:
       return { kind: 'evaluatedCentrally', ...of, result: await evaluate(run, dependencies) };
   }
 }

@@ -112,6 +112,16 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
       });
       return { run: rows.run, outbox, wake: rows.instructions.map(({ agentId }) => agentId) };
     },
+    load: async ({ runId, fence }) => {
+      const row = await db
+        .selectFrom('runs')
+        .select('state')
+        .where('id', '=', runId)
+        .where('fence', '=', fence)
+        .executeTakeFirst();
+      if (row === undefined) throw leaseLost({ runId, fence });
+      return row.state as StoredRun;
+    },
     undone: async (runId) => {
       const rows = await db
         .selectFrom('outbox')
@@ -122,8 +132,10 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
         .execute();
       return rows.map(({ seq, effect }) => ({ seq, effect: effect as OutboxEffect }));
     },
-    runExists: async (runId) =>
-      (await db.selectFrom('runs').select('id').where('id', '=', runId).executeTakeFirst()) !== undefined,
+    runIs: async (runId) => {
+      const row = await db.selectFrom('runs').select('open').where('id', '=', runId).executeTakeFirst();
+      return row && (row.open ? 'open' : 'over');
+    },
   };
 }
 
@@ -147,7 +159,11 @@ async function writeState(transaction: Transaction<Database>, { runId, fence }: 
     .where('fence', '=', fence)
     .executeTakeFirst();
   if (written.numUpdatedRows === 1n) return;
-  throw new GraftError('LEASE_LOST', `run ${runId} has another owner than fence ${fence}`);
+  throw leaseLost({ runId, fence });
+}
+
+function leaseLost({ runId, fence }: Lease): GraftError {
+  return new GraftError('LEASE_LOST', `run ${runId} has another owner than fence ${fence}`);
 }
 
 /** A cancel that an agent never fetched is of no use once its run is over. */

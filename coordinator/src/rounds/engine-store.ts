@@ -76,10 +76,13 @@ export interface EngineStore {
    * Throws LEASE_LOST where another process owns the run.
    */
   save(lease: Lease, before: StoredRun, result: Step, context: EventContext): Promise<Saved>;
+  /** The run as it is stored: after a save that failed, nobody knows whether it was. Throws LEASE_LOST. */
+  load(lease: Lease): Promise<StoredRun>;
   /** Outbox rows of a run that are not done, oldest first. */
   undone(runId: string): Promise<readonly OutboxRow[]>;
 
-  runExists(runId: string): Promise<boolean>;
+  /** Whether a run can still change, whoever owns it; undefined where there is none. */
+  runIs(runId: string): Promise<'open' | 'over' | undefined>;
   /** The accepted updates of a round with these nonces, by agent id. */
   updates(
     runId: string,

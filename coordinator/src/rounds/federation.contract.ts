@@ -25,7 +25,7 @@ export const masterKey = new Uint8Array(32).fill(9);
 const parameterCount = 1000;
 const labels = ['zero', 'one'];
 const training = { loss: 'softmax-cross-entropy', optimizer: 'adam', learningRate: 0.01, epochs: 1, batchSize: 8 };
-const shared = { rounds: 3, cohort: { min: 2, goal: 3, max: 3 }, windowMs: 5000 };
+const shared = { rounds: 3, cohort: { min: 2, goal: 3, max: 3 }, windowMs: 120_000 };
 
 export const tasks = {
   probe: taskSpecSchema.parse({ ...shared, name: 'probe', kind: 'probe', parameters: parameterCount, add: 0.5 }),
@@ -45,7 +45,7 @@ export const tasks = {
 
 /** How one simulated agent trains: its delta in a round, and what it does to the signed manifest. */
 export interface AgentBehaviour {
-  delta(round: number): Float32Array;
+  readonly delta: (round: number) => Float32Array;
   readonly exampleCount?: number;
   /** Answers nothing. */
   readonly silent?: boolean;
@@ -61,7 +61,7 @@ export interface FederationStore extends EngineStore {
 
 export interface FederationOptions<Store extends FederationStore> {
   /** Opens the store, empty but for the tasks and the keys of the agents. */
-  open(contents: MemoryContents, sources: RowSources): Promise<Store> | Store;
+  readonly open: (contents: MemoryContents, sources: RowSources) => Promise<Store> | Store;
   readonly changes?: Partial<RoundsDependencies>;
 }
 
@@ -114,6 +114,7 @@ export async function federation<Store extends FederationStore>(
   const sealed = new Map<string, { manifest: Uint8Array; signature: Uint8Array }>();
   const last = new Map<string, { manifest: Uint8Array; signature: Uint8Array }>();
   const engines: Rounds[] = [];
+  let closed = false;
   let engine: Rounds;
 
   const hub = {
@@ -131,7 +132,11 @@ export async function federation<Store extends FederationStore>(
   function begin(agentId: string, instruction: wire.Instruction): void {
     const key = `${agentId} ${instruction.id}`;
     if (handled.has(key)) return;
-    const done = act(agentId, instruction).catch(() => void handled.delete(key));
+    const done = act(agentId, instruction).catch(() => {
+      // The engine died over it: report again, as an agent does until it is heard.
+      handled.delete(key);
+      if (!closed) setTimeout(() => hub.wake(agentId), 10);
+    });
     handled.set(key, done);
   }
 
@@ -258,6 +263,7 @@ export async function federation<Store extends FederationStore>(
     },
     signingKey: keyOf,
     close: async () => {
+      closed = true;
       await Promise.allSettled(handled.values());
       await Promise.all(engines.map((each) => each.shutdown()));
     },
@@ -313,7 +319,7 @@ export async function whenOver(
   runId: string,
   until: (state: RunState) => boolean = (state) => !isOpen(state),
 ): Promise<RunState> {
-  for (let turn = 0; turn < 2000; turn++) {
+  for (let turn = 0; turn < 10_000; turn++) {
     const { machine } = await store.stored(runId);
     if (until(machine)) return machine;
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -80,7 +80,7 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
       (known) => known.runId === row.runId && known.round === row.round && known.nonce === row.nonce,
     );
     if (at < 0) updates.push(row);
-    else if (updates[at]?.accepted !== true) updates[at] = row;
+    else if (!(updates[at]?.accepted ?? false)) updates[at] = row;
   }
 
   function save(
@@ -126,7 +126,7 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
       if (written.commit.release !== undefined) rows.releases.push({ ...written.commit.release, runId });
     }
     rows.events.push(...written.events);
-    const wake = [...written.instructions.map(({ agentId }) => agentId)];
+    const wake = written.instructions.map(({ agentId }) => agentId);
     return { run: written.run, outbox: outbox.slice(outbox.length - fresh.length), wake };
   }
 
@@ -163,8 +163,16 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
       checkDeath('after');
       return saved;
     },
+    load: async ({ runId, fence }) => {
+      const stored = runs.get(runId);
+      if (stored?.fence !== fence) throw new GraftError('LEASE_LOST', `run ${runId} has another owner`);
+      return parse(stored.json);
+    },
     undone: async (runId) => outbox.filter((row) => row.runId === runId && !row.done),
-    runExists: async (runId) => runs.has(runId),
+    runIs: async (runId) => {
+      const stored = runs.get(runId);
+      return stored && (isOpen(parse(stored.json).machine) ? 'open' : 'over');
+    },
     updates: async (runId, round, nonces) =>
       updates.filter((row) => row.runId === runId && row.round === round && row.accepted && nonces.includes(row.nonce)),
     wasAccepted: async (of) =>

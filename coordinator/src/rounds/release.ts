@@ -15,7 +15,7 @@ export interface ReleaseRow {
 /** The release of the round that has just been committed; undefined where its gate let none pass. */
 export function releaseRow(
   { machine, material }: StoredRun,
-  { signRelease }: { signRelease(manifest: Uint8Array): Uint8Array },
+  { signRelease }: { readonly signRelease: (manifest: Uint8Array) => Uint8Array },
 ): ReleaseRow | undefined {
   const { decision, plan, round, quantized, atMs } = machine;
   const fp32 = candidatePipeline(machine, material);

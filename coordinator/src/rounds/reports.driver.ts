@@ -18,12 +18,12 @@ import type { EvaluationReport, FailureReport, InstalledReport, Verdict } from '
 import type { RunOwner } from './run-owner.driver.js';
 
 export interface ReportDependencies {
-  readonly store: Pick<EngineStore, 'signingKey' | 'runExists' | 'wasAccepted' | 'instruction' | 'settleInstall'>;
+  readonly store: Pick<EngineStore, 'signingKey' | 'runIs' | 'wasAccepted' | 'instruction' | 'settleInstall'>;
   readonly blobs: Pick<BlobStore, 'has'>;
   readonly aggregator: Pick<Aggregator, 'open'>;
   readonly masterKey: Uint8Array;
-  owner(runId: string): RunOwner | undefined;
-  owners(): readonly RunOwner[];
+  readonly owner: (runId: string) => RunOwner | undefined;
+  readonly owners: () => readonly RunOwner[];
 }
 
 export async function receiveUpdate(
@@ -199,9 +199,12 @@ export async function receiveInstalled(
   return acceptedVerdict;
 }
 
+/** A report for a run that is not in hand here. Rejects, to be sent again, where another coordinator has it or will. */
 async function unknownRun(runId: string, store: ReportDependencies['store']): Promise<Verdict> {
   const id = shorten(runId, 64);
-  return (await store.runExists(runId))
+  const is = await store.runIs(runId);
+  if (is === 'open') throw new GraftError('UNAVAILABLE', `run ${id} is not in this coordinator's hands; report again`);
+  return is === 'over'
     ? refusedVerdict('late', `run ${id} is over`)
     : refusedVerdict('unknown-round', `no run ${id} is known here`);
 }

@@ -22,7 +22,7 @@ export type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, '
 export type MakeEvent = (state: RunState) => Untimed | undefined;
 
 export interface OwnerDependencies {
-  readonly store: Pick<EngineStore, 'save' | 'undone'>;
+  readonly store: Pick<EngineStore, 'save' | 'load' | 'undone'>;
   /** Performs one effect and answers the event that it results in. */
   perform(effect: OutboxEffect, run: StoredRun): Promise<Untimed>;
   wake(agentId: string): void;
@@ -61,6 +61,10 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
   let closed = false;
   let turn: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
+  /** A save failed and may have been stored all the same: what is in memory is not to be built on. */
+  let uncertain = false;
+  /** Outbox rows that are being performed here. */
+  const inHand = new Set<number>();
 
   function feed(make: MakeEvent, context: EventContext = {}): Promise<Step | undefined> {
     const mine = turn.then(() => handle(make, context));
@@ -70,9 +74,10 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
 
   async function handle(make: MakeEvent, context: EventContext): Promise<Step | undefined> {
     if (closed) throw new GraftError('UNAVAILABLE', `run ${runId} is not in this coordinator's hands any more`);
+    if (uncertain) await reload();
     const untimed = make(run.machine);
     if (untimed === undefined) return undefined;
-    const result = step(run.machine, { ...untimed, atMs: clock.nowMs() } as RunEvent);
+    const result = step(run.machine, { ...untimed, atMs: clock.nowMs() });
     if (untimed.kind === 'progressed' && context.doneSeq === undefined) {
       // That an agent has begun is good to know and no loss: the next event stores it, ten agents cost no ten transactions.
       run = { ...run, machine: result.state };
@@ -90,14 +95,55 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
       for (const agentId of saved.wake) dependencies.wake(agentId);
       for (const row of saved.outbox) void act(row);
     } catch (error) {
-      if (error instanceof GraftError && error.code === 'LEASE_LOST') {
-        logger.warn({ runId }, error.message);
-        over();
-      }
+      uncertain = true;
+      stopIfLost(error);
+      recoverLater();
       throw error;
     }
     arm(0);
     if (!isOpen(run.machine)) over();
+  }
+
+  /** Looks at what is stored even where nothing else happens: it may ask for work. */
+  function recoverLater(): void {
+    clearTimeout(timer);
+    if (!closed) timer = setTimeout(() => void recover(), againMs);
+  }
+
+  async function recover(): Promise<void> {
+    try {
+      await feed(() => undefined);
+      arm(0);
+    } catch (error) {
+      if (closed) return;
+      logger.error({ runId, err: error }, 'the run could not be read again, it is tried again');
+      recoverLater();
+    }
+  }
+
+  /** Starts again from what is stored, as after a restart. */
+  async function reload(): Promise<void> {
+    try {
+      run = await store.load(lease);
+      await performUndone();
+    } catch (error) {
+      stopIfLost(error);
+      throw error;
+    }
+    uncertain = false;
+    for (const agentId of Object.keys(run.machine.members)) dependencies.wake(agentId);
+    arm(0);
+    if (!isOpen(run.machine)) over();
+  }
+
+  async function performUndone(): Promise<void> {
+    for (const row of await store.undone(runId)) if (!inHand.has(row.seq)) void act(row);
+  }
+
+  function stopIfLost(error: unknown): void {
+    if (!(error instanceof GraftError) || error.code !== 'LEASE_LOST') return;
+    logger.warn({ runId }, error.message);
+    over();
   }
 
   /** @param leastMs not sooner than this */
@@ -106,22 +152,23 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     const dueAtMs = wakeAtMs(run.machine);
     if (closed || dueAtMs === undefined) return;
     const afterMs = Math.min(longestTimerMs, Math.max(leastMs, dueAtMs - clock.nowMs()));
-    timer = setTimeout(() => {
-      const passed = feed(() => ({ kind: 'timePassed', active: dependencies.active() }));
-      passed.then(
-        (result) => {
-          // A deadline that changed the state has set the timer already.
-          if (result !== undefined && result.state !== run.machine) arm(againMs);
-        },
-        (error: unknown) => {
-          logger.error({ runId, err: error }, 'a deadline could not be handled, it comes again');
-          arm(againMs);
-        },
-      );
-    }, afterMs);
+    timer = setTimeout(() => void passTime(), afterMs);
+  }
+
+  async function passTime(): Promise<void> {
+    try {
+      const result = await feed(() => ({ kind: 'timePassed', active: dependencies.active() }));
+      // A deadline that changed the state has set the timer already.
+      if (result !== undefined && result.state !== run.machine) arm(againMs);
+    } catch (error) {
+      if (closed) return;
+      logger.error({ runId, err: error }, 'a deadline could not be handled, it comes again');
+      recoverLater();
+    }
   }
 
   async function act({ seq, effect }: OutboxRow): Promise<void> {
+    inHand.add(seq);
     let result: Untimed;
     try {
       result = await dependencies.perform(effect, run);
@@ -131,11 +178,12 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
       result = failureOf(effect, error);
     }
     await deliver(seq, result);
+    inHand.delete(seq);
   }
 
   /** Brings a result into the state, however long the database takes. */
   async function deliver(seq: number, result: Untimed): Promise<void> {
-    while (!closed) {
+    for (;;) {
       try {
         await feed(() => result, { doneSeq: seq });
         return;
@@ -163,7 +211,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     current: () => run,
     feed,
     resume: async () => {
-      for (const row of await store.undone(runId)) void act(row);
+      await performUndone();
       arm(0);
     },
     retire,

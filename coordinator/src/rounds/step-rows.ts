@@ -55,11 +55,11 @@ export interface StepRows {
 }
 
 export interface RowSources {
-  newId(): string;
-  newRoundKey(of: { readonly runId: string; readonly round: number }): StoredRoundKey;
-  publicRoundKey(stored: StoredRoundKey): RoundKey;
+  readonly newId: () => string;
+  readonly newRoundKey: (of: { readonly runId: string; readonly round: number }) => StoredRoundKey;
+  readonly publicRoundKey: (stored: StoredRoundKey) => RoundKey;
   /** The coordinator's identity signs. */
-  signRelease(manifest: Uint8Array): Uint8Array;
+  readonly signRelease: (manifest: Uint8Array) => Uint8Array;
 }
 
 export function stepRows(before: StoredRun, result: Step, context: EventContext, sources: RowSources): StepRows {

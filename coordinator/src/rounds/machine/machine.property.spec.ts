@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { random } from '@graft/core/random';
 
@@ -171,9 +171,9 @@ describe('a run, whatever happens to it', () => {
     fc.assert(
       fc.property(plan, fc.integer(), (chosen, seed) => {
         const state = simulate(newRun(chosen, checkpoint(0), { atMs: 0 }), seed);
-        expect(['completed', 'failed']).toContain(state.status);
-        if (state.status === 'completed') expect(state.committedRounds).toBe(chosen.rounds);
-        if (state.status === 'failed') expect(state.reason).toMatch(/^round \d was abandoned/);
+        const isWhole = state.status === 'completed' && state.committedRounds === chosen.rounds;
+        const isExplained = state.status === 'failed' && /^round \d was abandoned/u.test(state.reason);
+        expect([state.status, isWhole || isExplained]).toEqual([state.status, true]);
       }),
       { numRuns: 100 },
     );

@@ -10,7 +10,7 @@ type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, 'atMs'> 
 function play(plan: Partial<RunPlan>, script: readonly (readonly [atMs: number, event: Untimed])[]): string[] {
   let state: RunState = newRun(planOf(plan), checkpoint(0), { atMs: 0 });
   return script.map(([atMs, event]) => {
-    const result = step(state, { ...event, atMs } as RunEvent);
+    const result = step(state, { ...event, atMs });
     state = result.state;
     const effects = result.effects
       .filter(({ kind }) => kind !== 'publish')
@@ -167,7 +167,7 @@ describe('a run', () => {
       connected: ['a', 'b'],
       atMs: 0,
     });
-    for (const agentId of ['a', 'b']) state = step(state, { ...failure(agentId), atMs: 5 } as RunEvent).state;
+    for (const agentId of ['a', 'b']) state = step(state, { ...failure(agentId), atMs: 5 }).state;
     expect([state.status, state.reason]).toEqual([
       'failed',
       'round 1 was abandoned once, the last time because 2 agents were asked, 2 updates were needed: 0 accepted, 0 refused, 2 failed, 0 lost, 0 silent',
@@ -270,12 +270,12 @@ describe('a run', () => {
   it('takes up a round where it was after a restart, with the time that was lost added to its deadline', () => {
     let state = newRun(planOf({ kind: 'probe' }), checkpoint(0), { atMs: 0 });
     state = step(state, { kind: 'started', connected: ['a', 'b'], atMs: 0 }).state;
-    state = step(state, { ...update('a'), atMs: 100 } as RunEvent).state;
+    state = step(state, { ...update('a'), atMs: 100 }).state;
     state = step(state, { kind: 'restarted', connected: [], atMs: 60_100 }).state;
     expect([state.phase, state.deadlineMs, wakeAtMs(state)]).toEqual(['training', 61_000, 60_400]);
     state = step(state, { kind: 'agentConnected', agentId: 'b', atMs: 60_200 }).state;
     expect(wakeAtMs(state)).toBe(61_000);
-    expect(step(state, { ...update('b'), atMs: 60_300 } as RunEvent).state.phase).toBe('aggregating');
+    expect(step(state, { ...update('b'), atMs: 60_300 }).state.phase).toBe('aggregating');
   });
 
   it('tries again when the fold failed, and ignores the result of a try that is over', () => {

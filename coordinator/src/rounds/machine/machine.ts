@@ -86,8 +86,7 @@ function goalCloseMs(state: RunState): number {
 }
 
 function dispatch<K extends EventKind>(state: RunState, event: EventOf<K>): Outcome {
-  const kind: K = event.kind as K;
-  const handle = transitions[state.phase].on[kind] as ((state: RunState, event: EventOf<K>) => Outcome) | undefined;
+  const handle = transitions[state.phase].on[event.kind];
   return handle === undefined ? { state, effects: [] } : handle(state, event);
 }
 

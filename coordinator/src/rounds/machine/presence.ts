@@ -28,10 +28,10 @@ export function noteRestart(state: RunState, connected: readonly string[], atMs:
   const ids = new Set([...Object.keys(state.agents), ...connected]);
   const agents = Object.fromEntries([...ids].map((id) => [id, { connected: connected.includes(id) }]));
   const members = Object.fromEntries(
-    Object.entries(state.members).map(([id, { lostAtMs: _, ...member }]) => [
-      id,
-      connected.includes(id) ? member : { ...member, lostAtMs: atMs },
-    ]),
+    Object.entries(state.members).map(([id, member]) => {
+      const { lostAtMs: _, ...present } = member;
+      return [id, connected.includes(id) ? present : { ...present, lostAtMs: atMs }];
+    }),
   );
   const moved = state.deadlineMs === undefined ? {} : { deadlineMs: state.deadlineMs + away };
   return { ...state, agents, members, ...moved };
