@@ -45,6 +45,10 @@ export class Daemon {
   private readonly settled = new Set<string>();
   private delivering: Promise<void> | undefined;
   private deliverAgain = false;
+  /** The instruction whose report is being delivered. */
+  private inDelivery: string | undefined;
+  /** Why a report could not be delivered so far: said once. */
+  private readonly problems = new Map<string, string>();
   private stopping = false;
   /** Aborted when nothing may go on any more. */
   private readonly over = new AbortController();
@@ -106,6 +110,15 @@ export class Daemon {
     this.queue = queue;
     for (const { id } of abort) this.aborts.get(id)?.abort();
     if (abort.length > 0) this.context.emit({ event: 'cancelled', run: runId, round, reason });
+    void this.withdraw(runId, round);
+  }
+
+  /** Reports of a cancelled round are not wanted any more, but one that is being delivered gets its verdict. */
+  private async withdraw(runId: string, round: number): Promise<void> {
+    for (const record of await this.context.outbox.list()) {
+      const isMeant = record.runId === runId && record.round === round && record.kind !== 'installed';
+      if (isMeant && record.instructionId !== this.inDelivery) await this.settle(record);
+    }
   }
 
   private pump(): void {
@@ -214,6 +227,7 @@ export class Daemon {
     const onProgress = (progress: Progress): void => emit({ event: 'progress', run, round, ...progress });
     try {
       const client = await connection.client(signal);
+      this.inDelivery = instructionId;
       const verdict = await deliver(this.context, client, record, { signal, onProgress });
       await this.settle(record);
       if (verdict.reason !== 'incomplete') this.remember(instructionId);
@@ -224,18 +238,24 @@ export class Daemon {
       if (signal.aborted || isCancelled(error) || isRefusedIdentity(error)) return false;
       const message = messageOf(error);
       if (isTransient(error)) {
-        if (connection.now() !== undefined) emit({ event: 'delivery-problem', run, round, message });
+        if (connection.now() !== undefined && this.problems.get(instructionId) !== message) {
+          this.problems.set(instructionId, message);
+          emit({ event: 'delivery-problem', run, round, message });
+        }
         return false;
       }
       emit({ event: 'failed', run, round, code: 'INTERNAL', message: `the report cannot be delivered: ${message}` });
       await this.settle(record);
       return true;
+    } finally {
+      this.inDelivery = undefined;
     }
   }
 
   private async settle({ instructionId }: OutboxRecord): Promise<void> {
     await this.context.outbox.remove(instructionId);
     this.finished.delete(instructionId);
+    this.problems.delete(instructionId);
   }
 
   private remember(id: string): void {

@@ -305,6 +305,18 @@ describe('a report that cannot be delivered now', () => {
   });
 });
 
+describe('a finished report of a round that is cancelled', () => {
+  it('is withdrawn', async () => {
+    coordinator.largestUpload = 0;
+    start();
+    coordinator.send(coordinator.probe('i-1', 1));
+    await until(() => readIfPresent(join(folder, 'outbox/i-1/record.json')), 'the record');
+    coordinator.say({ id: 'c', kind: 'cancel', cancel: { runId: 'run', round: 1, reason: 'closed' } });
+    await until(async () => (await readOutbox(join(folder, 'outbox'))).length === 0, 'the withdrawal');
+    expect(coordinator.updates).toEqual([]);
+  });
+});
+
 describe('an agent that is told to stop', () => {
   it('finishes the transfer in hand', async () => {
     let release: () => void = () => undefined;
