@@ -92,8 +92,8 @@ export interface ProbeTask {
 export interface FederationOptions {
   /** Called with the coordinator's directory before it starts. */
   readonly prepare?: (home: string) => Promise<void>;
-  /** A program that runs the coordinator, where it is not this Node. */
-  readonly startCoordinator?: (args: readonly string[]) => Running;
+  /** Called when every process has ended, before the directory is removed. */
+  readonly cleanUp?: (home: string) => Promise<void>;
 }
 
 export const coordinatorArguments = (home: string): string[] => [
@@ -105,12 +105,12 @@ export async function openFederation(options: FederationOptions = {}): Promise<F
   const home = join(place.path, 'coordinator');
   await mkdir(home);
   await options.prepare?.(home);
-  const launch = options.startCoordinator ?? ((args: readonly string[]) => start(coordinatorProgram, args));
-  const coordinator = launch(coordinatorArguments(home));
+  const coordinator = start(coordinatorProgram, coordinatorArguments(home));
   const agents: Running[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(agents.map(stop));
     await stop(coordinator);
+    await options.cleanUp?.(home);
     await place.remove();
   };
   try {

@@ -207,3 +207,14 @@ export function probeLayoutHash(parameters: number): string {
     .update(canonicalLayout(layoutOf([['probe', [parameters]]])))
     .digest('hex');
 }
+
+/** What a call was refused with, as the catalogue and the message say it. */
+export async function callRefusal(call: Promise<unknown>): Promise<{ code: string; fix: string; message: string }> {
+  const error = (await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )) as { details: string; metadata: { get(name: string): unknown[] } } | undefined;
+  if (error === undefined) throw new Error('the call was not refused');
+  const field = (name: string): string => decodeURI(String(error.metadata.get(name)[0] ?? ''));
+  return { code: field('graft-code'), fix: field('graft-fix'), message: error.details };
+}
