@@ -4,13 +4,13 @@
  */
 export interface Random {
   /** Uniform in [0, 1), 32 bits. */
-  next(): number;
+  readonly next: () => number;
   /** Uniform integer in [0, limit). */
-  below(limit: number): number;
+  readonly below: (limit: number) => number;
   /** Standard normal (Box and Muller). */
-  normal(): number;
+  readonly normal: () => number;
   /** A new array in random order (Fisher and Yates). */
-  shuffle<T>(values: readonly T[]): T[];
+  readonly shuffle: <T>(values: readonly T[]) => T[];
 }
 
 /** A 32-bit seed from words and numbers (FNV-1a over their text), for a stream of its own per purpose. */

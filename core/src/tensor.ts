@@ -79,7 +79,7 @@ export function tensor<D extends DType>(dtype: D, shape: readonly number[], data
       `a ${dtype} tensor of shape [${shape.join(', ')}] needs ${elementCount(shape)} elements, got ${data.length}`,
     );
   }
-  return { dtype, shape, data } as unknown as Tensor<D>;
+  return { dtype, shape, data };
 }
 
 /** A tensor of zeros. */

@@ -20,6 +20,8 @@ export interface ApiEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+type ApiRequest = Omit<RequestInit, 'headers' | 'method'> & { readonly headers?: Readonly<Record<string, string>> };
+
 interface Problem {
   readonly code?: string;
   readonly detail?: string;
@@ -30,13 +32,13 @@ const isErrorCode = (code: string | undefined): code is ErrorCode => code !== un
 
 export function adminApi(url: string, key: string | undefined): AdminApi {
   const base = `${url.replace(/\/$/, '')}/api/v1`;
-  const request = async (method: string, path: string, init: RequestInit = {}): Promise<Response> => {
+  const request = async (method: string, path: string, { headers, ...init }: ApiRequest = {}): Promise<Response> => {
     let response: Response;
     try {
       response = await fetch(base + path, {
         ...init,
         method,
-        headers: { ...init.headers, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
+        headers: { ...headers, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
       });
     } catch (error) {
       if (error instanceof Error && error.name === 'AbortError') throw error;
@@ -63,7 +65,9 @@ export function adminApi(url: string, key: string | undefined): AdminApi {
         ),
       ),
     put: (path, body) =>
-      json(request('PUT', path, { body: new Uint8Array(body), headers: { 'content-type': 'application/octet-stream' } })),
+      json(
+        request('PUT', path, { body: new Uint8Array(body), headers: { 'content-type': 'application/octet-stream' } }),
+      ),
     bytes: async (path) => new Uint8Array(await (await request('GET', path)).arrayBuffer()),
     events: (after, signal) => followEvents((path, init) => request('GET', path, init), after, signal),
   };
@@ -84,7 +88,7 @@ async function problemOf(response: Response, method: string, path: string): Prom
 }
 
 async function* followEvents(
-  open: (path: string, init: RequestInit) => Promise<Response>,
+  open: (path: string, init: ApiRequest) => Promise<Response>,
   after: number,
   signal: AbortSignal,
 ): AsyncGenerator<ApiEvent> {

@@ -23,7 +23,8 @@ export async function uploadBlob(api: AdminApi, bytes: Uint8Array): Promise<Blob
 async function readModelFile(file: string): Promise<Uint8Array> {
   try {
     const { size } = await stat(file);
-    if (size > limits.onnxBytes) throw new GraftError('MODEL_MALFORMED', `${file} has ${size} bytes, the limit is ${limits.onnxBytes}`);
+    if (size > limits.onnxBytes)
+      throw new GraftError('MODEL_MALFORMED', `${file} has ${size} bytes, the limit is ${limits.onnxBytes}`);
     return await readFile(file);
   } catch (cause) {
     if (cause instanceof GraftError) throw cause;

@@ -73,7 +73,13 @@ export interface RoundView {
   readonly finishedAtMs?: number;
   readonly record: {
     readonly agents: Readonly<Record<string, RoundAgentView>>;
-    readonly updates: { readonly accepted: number; readonly refused: number; readonly failed: number; readonly lost: number; readonly stragglers: number };
+    readonly updates: {
+      readonly accepted: number;
+      readonly refused: number;
+      readonly failed: number;
+      readonly lost: number;
+      readonly stragglers: number;
+    };
     readonly refusals: Readonly<Record<string, number>>;
     readonly abandoned: readonly { readonly attempt: number; readonly reason: string }[];
     readonly trainingLoss?: number;

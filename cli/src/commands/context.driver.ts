@@ -41,9 +41,15 @@ export function coordinatorDirectory(options: GlobalOptions): string {
 /** The admin API: --api and --key, else GRAFT_API and GRAFT_API_KEY, else what the coordinator's directory says. */
 export async function connect(options: GlobalOptions): Promise<AdminApi> {
   const directory = coordinatorDirectory(options);
-  const url = options.api ?? process.env['GRAFT_API'] ?? (await readJson<CoordinatorFile>(join(directory, 'coordinator.json')))?.apiUrl;
+  const url =
+    options.api ??
+    process.env['GRAFT_API'] ??
+    (await readJson<CoordinatorFile>(join(directory, 'coordinator.json')))?.apiUrl;
   if (url === undefined) {
-    throw new GraftError('UNAVAILABLE', `no coordinator is known: ${directory} holds no coordinator.json, and neither --api nor GRAFT_API is set`);
+    throw new GraftError(
+      'UNAVAILABLE',
+      `no coordinator is known: ${directory} holds no coordinator.json, and neither --api nor GRAFT_API is set`,
+    );
   }
   const key = options.key ?? process.env['GRAFT_API_KEY'] ?? (await readText(join(directory, 'admin.key')))?.trim();
   return adminApi(url, key);
@@ -51,7 +57,11 @@ export async function connect(options: GlobalOptions): Promise<AdminApi> {
 
 /** Wraps the body of a command: options with the global ones, output, errors as UX asks, exit code. */
 export function action<O extends object>(
-  body: (context: { readonly options: O & GlobalOptions; readonly args: readonly string[]; readonly output: Output }) => Promise<number | void>,
+  body: (context: {
+    readonly options: O & GlobalOptions;
+    readonly args: readonly string[];
+    readonly output: Output;
+  }) => Promise<number | void>,
 ): (...parameters: unknown[]) => Promise<void> {
   return async (...parameters) => {
     const command = parameters.at(-1) as Command;

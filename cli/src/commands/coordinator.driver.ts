@@ -31,7 +31,8 @@ interface InitOptions {
 export function registerCoordinator(program: Command): void {
   const port = (text: string): number => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new GraftError('INVALID_REQUEST', `port ${text} is not a number from 0 to 65535`);
+    if (!Number.isInteger(value) || value < 0 || value > 65_535)
+      throw new GraftError('INVALID_REQUEST', `port ${text} is not a number from 0 to 65535`);
     return value;
   };
   program
@@ -47,7 +48,10 @@ export function registerCoordinator(program: Command): void {
       action<InitOptions>(async ({ options, output }) => {
         const directory = coordinatorDirectory(options);
         if ((await readSettings(directory)) !== undefined) {
-          throw new GraftError('INVALID_REQUEST', `${directory} holds a coordinator already; start it with: graft up --dir ${directory}`);
+          throw new GraftError(
+            'INVALID_REQUEST',
+            `${directory} holds a coordinator already; start it with: graft up --dir ${directory}`,
+          );
         }
         const settings: Settings = {
           ...defaultSettings,
@@ -100,7 +104,8 @@ export function registerCoordinator(program: Command): void {
         }
         process.kill(running.pid, 'SIGTERM');
         for (let waitedMs = 0; isAlive(running.pid); waitedMs += 50) {
-          if (waitedMs > 30_000) throw new GraftError('UNAVAILABLE', `the coordinator (pid ${running.pid}) did not end within 30 s`);
+          if (waitedMs > 30_000)
+            throw new GraftError('UNAVAILABLE', `the coordinator (pid ${running.pid}) did not end within 30 s`);
           await sleep(50);
         }
         output.result({ stopped: true, pid: running.pid }, [`coordinator stopped (pid ${running.pid})`]);

@@ -31,11 +31,15 @@ export function registerDemo(program: Command): void {
     .option('--seed <n>', 'seed of data, weights and batches', between('--seed', 0, 2 ** 31), demoDefaults.seed)
     .option('--control', 'also measure a backbone of random weights', false)
     .option('--keep', 'leave everything running and print the address and key of the admin API', false)
-    .addHelpText('after', '\nWithout --dir it makes a new folder under .graft/ in the current directory.\n\nExamples:\n  graft demo\n  graft demo --sites 6 --rounds 5 --dir /tmp/six-banks --json')
+    .addHelpText(
+      'after',
+      '\nWithout --dir it makes a new folder under .graft/ in the current directory.\n\nExamples:\n  graft demo\n  graft demo --sites 6 --rounds 5 --dir /tmp/six-banks --json',
+    )
     .action(
       action<DemoOptions>(async ({ options, output }) => {
         const { sites, rounds, images, seed, control, keep } = options;
-        const directory = options.dir === undefined ? await freshDirectory(resolve('.graft'), 'demo') : resolve(options.dir);
+        const directory =
+          options.dir === undefined ? await freshDirectory(resolve('.graft'), 'demo') : resolve(options.dir);
         const earlier = await leftBehind(directory);
         if (earlier !== undefined) throw inUse(directory, earlier.result !== undefined);
         let stage: Stage | undefined;
@@ -48,7 +52,14 @@ export function registerDemo(program: Command): void {
             onStage: (opened) => (stage = opened),
           });
           if (output.json) terminal.out(JSON.stringify(resultEvent(done.result)));
-          else for (const line of ['', ...resultLines(done.result), '', ...nextCommands(directory, done.stage, done.result, keep)]) terminal.out(line);
+          else
+            for (const line of [
+              '',
+              ...resultLines(done.result),
+              '',
+              ...nextCommands(directory, done.stage, done.result, keep),
+            ])
+              terminal.out(line);
           if (keep) stage = undefined;
         } finally {
           interrupted.release();
@@ -59,7 +70,9 @@ export function registerDemo(program: Command): void {
 }
 
 function inUse(directory: string, finished: boolean): GraftError {
-  const state = finished ? 'a finished demo: its coordinator, its banks and their releases' : 'a demo that did not finish';
+  const state = finished
+    ? 'a finished demo: its coordinator, its banks and their releases'
+    : 'a demo that did not finish';
   return new GraftError(
     'DIRECTORY_IN_USE',
     `${directory} holds ${state}; look at it with graft up --dir ${directory}/coordinator --detach and graft run list --dir ${directory}/coordinator`,

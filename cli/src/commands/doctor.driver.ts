@@ -24,7 +24,9 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
   const directory = coordinatorDirectory(options);
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const node = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
-  const result: Check[] = [{ result: node ? 'PASS' : 'FAIL', name: 'node', message: `${process.version} (at least ${leastNode.join('.')})` }];
+  const result: Check[] = [
+    { result: node ? 'PASS' : 'FAIL', name: 'node', message: `${process.version} (at least ${leastNode.join('.')})` },
+  ];
   const settings = await readSettings(directory);
   result.push(
     settings === undefined
@@ -34,12 +36,20 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
   if (settings !== undefined) {
     const { bavail, bsize } = await statfs(directory);
     const free = bavail * bsize;
-    result.push({ result: free < leastFreeBytes ? 'WARN' : 'PASS', name: 'disk', message: `${bytes(free)} free (at least ${bytes(leastFreeBytes)})` });
+    result.push({
+      result: free < leastFreeBytes ? 'WARN' : 'PASS',
+      name: 'disk',
+      message: `${bytes(free)} free (at least ${bytes(leastFreeBytes)})`,
+    });
     const running = await runningCoordinator(directory);
     result.push(
       running === undefined
         ? { result: 'FAIL', name: 'coordinator', message: `not running; start it with: graft up --dir ${directory}` }
-        : { result: 'PASS', name: 'coordinator', message: `pid ${running.pid}, agents ${running.grpcAddress}, enrolment ${running.enrolAddress}` },
+        : {
+            result: 'PASS',
+            name: 'coordinator',
+            message: `pid ${running.pid}, agents ${running.grpcAddress}, enrolment ${running.enrolAddress}`,
+          },
     );
   }
   try {
@@ -48,7 +58,11 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
     const agents = await api.get<AgentView[]>('/agents');
     const online = agents.filter(({ connected }) => connected).length;
     result.push({ result: 'PASS', name: 'admin api', message: `${api.url}, version ${system.version}` });
-    result.push({ result: online < agents.length ? 'WARN' : 'PASS', name: 'sites', message: `${online} of ${agents.length} online` });
+    result.push({
+      result: online < agents.length ? 'WARN' : 'PASS',
+      name: 'sites',
+      message: `${online} of ${agents.length} online`,
+    });
   } catch (error) {
     result.push({ result: 'FAIL', name: 'admin api', message: describeError(error).lines.join(' ') });
   }
@@ -63,7 +77,10 @@ export function registerDoctor(program: Command): void {
       action<object>(async ({ options, output }) => {
         const all = await checks(options);
         const failed = all.filter(({ result }) => result === 'FAIL').length;
-        output.result(all, [...all.map(({ result, name, message }) => ` ${result.padEnd(7)}  ${name.padEnd(12)}  ${message}`), `${failed} failed`]);
+        output.result(all, [
+          ...all.map(({ result, name, message }) => ` ${result.padEnd(7)}  ${name.padEnd(12)}  ${message}`),
+          `${failed} failed`,
+        ]);
         return failed > 0 ? 4 : 0;
       }),
     );

@@ -29,7 +29,8 @@ async function readSpec<T>(file: string, schema: z.ZodType<T>): Promise<T> {
     throw new GraftError('INVALID_REQUEST', `${file} is not JSON`, { cause });
   }
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new GraftError('INVALID_REQUEST', `${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  if (!parsed.success)
+    throw new GraftError('INVALID_REQUEST', `${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
   return parsed.data;
 }
 
@@ -40,7 +41,10 @@ export function registerLibrary(program: Command): void {
     .argument('<file>', 'an ONNX file')
     .requiredOption('--card <file>', 'JSON model card: name, source, licence, input, features, preprocessing')
     .description('import a model file into the library')
-    .addHelpText('after', '\nExample:\n  graft model import recogniser.onnx --card examples/digits/recogniser.card.json')
+    .addHelpText(
+      'after',
+      '\nExample:\n  graft model import recogniser.onnx --card examples/digits/recogniser.card.json',
+    )
     .action(
       action<{ card: string }>(async ({ options, args, output }) => {
         const card = await readSpec(options.card, modelCardSchema);
@@ -63,10 +67,17 @@ export function registerLibrary(program: Command): void {
     .action(
       action<object>(async ({ options, output }) => {
         const models = await (await connect(options)).get<ModelView[]>('/models');
-        const rows = models.map((one) => [one.name, bytes(one.weights.sizeBytes), one.card.license, timestamp(one.createdAtMs)]);
+        const rows = models.map((one) => [
+          one.name,
+          bytes(one.weights.sizeBytes),
+          one.card.license,
+          timestamp(one.createdAtMs),
+        ]);
         output.result(
           models,
-          models.length === 0 ? ['no models yet: graft model import FILE --card CARD.json'] : table(['name', 'weights', 'licence', 'imported (UTC)'], rows),
+          models.length === 0
+            ? ['no models yet: graft model import FILE --card CARD.json']
+            : table(['name', 'weights', 'licence', 'imported (UTC)'], rows),
           models.map(({ name }) => name),
         );
       }),
@@ -101,7 +112,11 @@ export function registerLibrary(program: Command): void {
       action<object>(async ({ options, args, output }) => {
         const spec = await readSpec(args[0] ?? '', taskSpecSchema);
         const created = await (await connect(options)).post<TaskView>('/tasks', spec);
-        output.result(created, [`task ${created.name} created (${created.id})`, `next: graft run start ${created.name}`], [created.id]);
+        output.result(
+          created,
+          [`task ${created.name} created (${created.id})`, `next: graft run start ${created.name}`],
+          [created.id],
+        );
       }),
     );
   task
@@ -113,7 +128,9 @@ export function registerLibrary(program: Command): void {
         const rows = tasks.map((one) => [one.name, one.kind, one.id, timestamp(one.createdAtMs)]);
         output.result(
           tasks,
-          tasks.length === 0 ? ['no tasks yet: graft task create TASK.json'] : table(['name', 'kind', 'id', 'created (UTC)'], rows),
+          tasks.length === 0
+            ? ['no tasks yet: graft task create TASK.json']
+            : table(['name', 'kind', 'id', 'created (UTC)'], rows),
           tasks.map(({ id }) => id),
         );
       }),

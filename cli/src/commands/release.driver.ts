@@ -18,7 +18,14 @@ export function registerRelease(program: Command): void {
         const releases = await (await connect(options)).get<ReleaseView[]>('/releases');
         const rows = releases.map(({ id, round, precision, measures, createdAtMs }) => {
           const own = measures[precision];
-          return [id, String(round), precision, share(own?.accuracy), own?.sizeBytes === undefined ? '-' : bytes(own.sizeBytes), timestamp(createdAtMs)];
+          return [
+            id,
+            String(round),
+            precision,
+            share(own?.accuracy),
+            own?.sizeBytes === undefined ? '-' : bytes(own.sizeBytes),
+            timestamp(createdAtMs),
+          ];
         });
         output.result(
           releases,
@@ -38,7 +45,11 @@ export function registerRelease(program: Command): void {
       action<{ out: string }>(async ({ options, args, output }) => {
         const model = await (await connect(options)).bytes(`/releases/${args[0] ?? ''}/model.onnx`);
         await writeFile(options.out, model);
-        output.result({ file: options.out, sizeBytes: model.length }, [`${options.out}: ${bytes(model.length)}`], [options.out]);
+        output.result(
+          { file: options.out, sizeBytes: model.length },
+          [`${options.out}: ${bytes(model.length)}`],
+          [options.out],
+        );
       }),
     );
 }

@@ -16,7 +16,8 @@ const exitOf = (run: RunView): number => (run.status === 'completed' ? 0 : 1);
 function positive(name: string): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < 0) throw new GraftError('INVALID_REQUEST', `${name} must be a whole number, got '${text}'`);
+    if (!Number.isInteger(value) || value < 0)
+      throw new GraftError('INVALID_REQUEST', `${name} must be a whole number, got '${text}'`);
     return value;
   };
 }
@@ -66,7 +67,12 @@ export function registerRun(program: Command): void {
       action<{ timeout?: number }>(async ({ options, args, output }) => {
         const api = await connect(options);
         const deadline = options.timeout === undefined ? {} : { deadlineMs: Date.now() + options.timeout * 1000 };
-        const ended = await followRun(api, args[0] ?? '', { round: () => undefined, status: (one, rounds) => output.status(statusLine(one, rounds)) }, deadline);
+        const ended = await followRun(
+          api,
+          args[0] ?? '',
+          { round: () => undefined, status: (one, rounds) => output.status(statusLine(one, rounds)) },
+          deadline,
+        );
         output.status('');
         output.result(ended, [runLine(ended)], [ended.id]);
         return exitOf(ended);
@@ -78,10 +84,19 @@ export function registerRun(program: Command): void {
     .action(
       action<object>(async ({ options, output }) => {
         const runs = await (await connect(options)).get<RunView[]>('/runs');
-        const rows = runs.map((one) => [one.id, one.taskName, one.status, `${one.round}/${one.rounds}`, timestamp(one.createdAtMs), one.reason]);
+        const rows = runs.map((one) => [
+          one.id,
+          one.taskName,
+          one.status,
+          `${one.round}/${one.rounds}`,
+          timestamp(one.createdAtMs),
+          one.reason,
+        ]);
         output.result(
           runs,
-          runs.length === 0 ? ['no runs yet: graft run start TASK'] : table(['id', 'task', 'status', 'round', 'started (UTC)', 'reason'], rows),
+          runs.length === 0
+            ? ['no runs yet: graft run start TASK']
+            : table(['id', 'task', 'status', 'round', 'started (UTC)', 'reason'], rows),
           runs.map(({ id }) => id),
         );
       }),
@@ -109,7 +124,9 @@ export function registerRun(program: Command): void {
     .description('stop a run; what was committed stays')
     .action(
       action<{ reason: string }>(async ({ options, args, output }) => {
-        const stopped = await (await connect(options)).post<RunView>(`/runs/${args[0] ?? ''}/stop`, { reason: options.reason });
+        const stopped = await (
+          await connect(options)
+        ).post<RunView>(`/runs/${args[0] ?? ''}/stop`, { reason: options.reason });
         output.result(stopped, [runLine(stopped)], [stopped.id]);
       }),
     );
@@ -143,7 +160,11 @@ export function registerRun(program: Command): void {
           roundLine(round, one.rounds),
           ...table(['site', 'state', 'examples', 'loss', 'up', 'down', 'took', 'reason'], rows),
           ...(gate?.checks ?? []).map((check) => `${check.passed ? 'PASS' : 'FAIL'}  ${check.message}`),
-          ...(gate?.fp32 === undefined ? [] : [`fp32 accuracy ${share(gate.fp32.accuracy)}${gate.int8 === undefined ? '' : `, int8 ${share(gate.int8.accuracy)}`}`]),
+          ...(gate?.fp32 === undefined
+            ? []
+            : [
+                `fp32 accuracy ${share(gate.fp32.accuracy)}${gate.int8 === undefined ? '' : `, int8 ${share(gate.int8.accuracy)}`}`,
+              ]),
           ...round.record.abandoned.map(({ attempt, reason }) => `attempt ${attempt} was abandoned: ${reason}`),
         ]);
       }),

@@ -21,18 +21,29 @@ export function registerSample(program: Command): void {
       action<{ out: string; images: number; classes: string; seed: number }>(async ({ options, output }) => {
         const classes = options.classes.split(',').map(Number);
         const wrong = classes.find((label) => !Number.isInteger(label) || label < 0 || label > 9);
-        if (wrong !== undefined) throw new GraftError('INVALID_REQUEST', `--classes takes digits from 0 to 9, got '${options.classes}'`);
+        if (wrong !== undefined)
+          throw new GraftError('INVALID_REQUEST', `--classes takes digits from 0 to 9, got '${options.classes}'`);
         const digits = await loadDigits();
         const chance = random(options.seed);
-        const order = classes.map((label) => chance.shuffle(Array.from({ length: digits.available[label] ?? 0 }, (_, index) => index)));
+        const order = classes.map((label) =>
+          chance.shuffle(Array.from({ length: digits.available[label] ?? 0 }, (_, index) => index)),
+        );
         const examples = Array.from({ length: options.images }, (_, position) => {
           const column = position % classes.length;
           const index = order[column]?.[Math.floor(position / classes.length)];
-          if (index === undefined) throw new GraftError('INVALID_REQUEST', `--images ${options.images} is more than there are of digit ${classes[column]}`);
+          if (index === undefined)
+            throw new GraftError(
+              'INVALID_REQUEST',
+              `--images ${options.images} is more than there are of digit ${classes[column]}`,
+            );
           return { label: classes[column] ?? 0, index };
         });
         await writeImageFolder(options.out, digits, examples);
-        output.result({ directory: options.out, images: examples.length }, [`${examples.length} images in ${options.out}`], [options.out]);
+        output.result(
+          { directory: options.out, images: examples.length },
+          [`${examples.length} images in ${options.out}`],
+          [options.out],
+        );
       }),
     );
 }

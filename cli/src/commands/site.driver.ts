@@ -14,7 +14,8 @@ const units = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 export function parseDuration(text: string): number {
   const match = /^(\d+)(m|h|d)$/.exec(text);
   const unit = match?.[2] as keyof typeof units | undefined;
-  if (match === null || unit === undefined) throw new GraftError('INVALID_REQUEST', `'${text}' is not a duration such as 30m, 24h or 7d`);
+  if (match === null || unit === undefined)
+    throw new GraftError('INVALID_REQUEST', `'${text}' is not a duration such as 30m, 24h or 7d`);
   return Number(match[1]) * units[unit];
 }
 
@@ -27,7 +28,9 @@ export function registerSite(program: Command): void {
     .description('make a one-time token, and print the line to type at the site')
     .action(
       action<{ name: string; expires: number }>(async ({ options, output }) => {
-        const invite = await (await connect(options)).post<InviteView>('/enrolment-tokens', { name: options.name, expiresInMs: options.expires });
+        const invite = await (
+          await connect(options)
+        ).post<InviteView>('/enrolment-tokens', { name: options.name, expiresInMs: options.expires });
         output.result(
           invite,
           [
@@ -53,7 +56,9 @@ export function registerSite(program: Command): void {
         ]);
         output.result(
           agents,
-          agents.length === 0 ? ['no sites yet: graft site invite --name NAME'] : table(['name', 'state', 'version', 'last seen (UTC)', 'id'], rows),
+          agents.length === 0
+            ? ['no sites yet: graft site invite --name NAME']
+            : table(['name', 'state', 'version', 'last seen (UTC)', 'id'], rows),
           agents.map(({ id }) => id),
         );
       }),
@@ -65,7 +70,9 @@ export function registerSite(program: Command): void {
     .description('end a site’s access at once; its certificate is refused from then on')
     .action(
       action<{ reason: string }>(async ({ options, args, output }) => {
-        const revoked = await (await connect(options)).post<AgentView>(`/agents/${encodeURIComponent(args[0] ?? '')}/revoke`, { reason: options.reason });
+        const revoked = await (
+          await connect(options)
+        ).post<AgentView>(`/agents/${encodeURIComponent(args[0] ?? '')}/revoke`, { reason: options.reason });
         output.result(revoked, [`${revoked.name} is revoked`], [revoked.id]);
       }),
     );

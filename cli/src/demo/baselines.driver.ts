@@ -20,7 +20,10 @@ export async function measureBaselines({ directory, holdOut, ...options }: Basel
   await writeFile(holdOutFile, encodeSafetensors(holdOut));
   const requestFile = join(directory, 'baselines.json');
   await writeFile(requestFile, JSON.stringify({ ...options, holdOut: holdOutFile } satisfies BaselinesRequest));
-  const { exit, stdout, stderr } = await runProgram(fileURLToPath(new URL('baselines.main.js', import.meta.url)), [requestFile]);
-  if (exit !== 0) throw new GraftError('INTERNAL', `the comparisons of the demo failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+  const { exit, stdout, stderr } = await runProgram(fileURLToPath(new URL('baselines.main.js', import.meta.url)), [
+    requestFile,
+  ]);
+  if (exit !== 0)
+    throw new GraftError('INTERNAL', `the comparisons of the demo failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
   return JSON.parse(stdout) as Baselines;
 }

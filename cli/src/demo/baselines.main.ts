@@ -65,7 +65,8 @@ async function featuresOf(trunk: Model, examples: readonly Tensor<'float32'>[]):
 async function readFolder(folder: string): Promise<{ images: Tensor<'float32'>[]; labels: Int32Array }> {
   const files: { file: string; label: number }[] = [];
   for (const label of (await readdir(folder)).sort()) {
-    for (const name of (await readdir(join(folder, label))).sort()) files.push({ file: join(folder, label, name), label: labels.indexOf(label) });
+    for (const name of (await readdir(join(folder, label))).sort())
+      files.push({ file: join(folder, label, name), label: labels.indexOf(label) });
   }
   const images = await Promise.all(files.map(({ file }) => decodeImage({ file }, preprocessing)));
   return { images, labels: Int32Array.from(files, ({ label }) => label) };
@@ -78,7 +79,10 @@ async function readHoldOut(file: string): Promise<{ images: Tensor<'float32'>[];
   const [count = 0, height = 0, width = 0] = images.shape;
   const pixels = height * width;
   const decoded = Array.from({ length: count }, (_, index) =>
-    decodeImage({ name: `hold-out ${index}`, grey: images.data.subarray(index * pixels, (index + 1) * pixels), width, height }, preprocessing),
+    decodeImage(
+      { name: `hold-out ${index}`, grey: images.data.subarray(index * pixels, (index + 1) * pixels), width, height },
+      preprocessing,
+    ),
   );
   return { images: await Promise.all(decoded), labels: own.data };
 }
@@ -106,7 +110,14 @@ function randomized(weights: Weights, seed: number): Map<string, Tensor> {
       if (value.dtype !== 'float32' || value.data.length < 64) return [name, value];
       const mean = value.data.reduce((sum, x) => sum + x, 0) / value.data.length;
       const spread = Math.sqrt(value.data.reduce((sum, x) => sum + (x - mean) ** 2, 0) / value.data.length);
-      return [name, tensor('float32', value.shape, Float32Array.from(value.data, () => mean + spread * normal()))];
+      return [
+        name,
+        tensor(
+          'float32',
+          value.shape,
+          Float32Array.from(value.data, () => mean + spread * normal()),
+        ),
+      ];
     }),
   );
 }
@@ -117,7 +128,10 @@ async function main(request: BaselinesRequest): Promise<Baselines> {
   const { trunk, tail } = cutAt(headed, cut);
   const options = { ...training, epochs: training.epochs * request.rounds };
   const accuracy = async (data: DataSet, test: DataSet): Promise<number> => {
-    const { weights } = await train({ model: tail, trainable: ['head.weight', 'head.bias'], ...data, options, seed: request.seed }, onnxRuntime);
+    const { weights } = await train(
+      { model: tail, trainable: ['head.weight', 'head.bias'], ...data, options, seed: request.seed },
+      onnxRuntime,
+    );
     const trained = { graph: tail.graph, weights: new Map([...tail.weights, ...weights]) };
     const session = await onnxRuntime.load(trained, { threads: 1, purpose: 'inference' });
     const logits = await predictLogits(session, { input: cut }, { features: test.features, batchSize: 256 });

@@ -15,7 +15,7 @@ import { followRun } from '../runs/follow.driver.js';
 import { roundSeconds, statusLine } from '../runs/round-line.js';
 import { measureBaselines } from './baselines.driver.js';
 import { loadDigits, writeImageFolder, type Digits } from './digits.adapter.js';
-import { resultLines, roundLine, type DemoResult, type RoundResult } from './report.js';
+import { roundLine, type DemoResult, type RoundResult } from './report.js';
 import { bankNames, demoTask, holdOutPerClass, modelCard, type DemoOptions } from './scenario.js';
 import { split, type Example, type Split } from './split.js';
 import { bankDirectory, openStage, type Stage } from './stage.driver.js';
@@ -34,12 +34,21 @@ export function dataSet(digits: Digits, examples: readonly Example[]): Map<strin
   examples.forEach((example, index) => images.set(digits.image(example), index * side * side));
   return new Map<string, Tensor>([
     ['images', tensor('uint8', [examples.length, side, side], images)],
-    ['labels', tensor('int32', [examples.length], Int32Array.from(examples, ({ label }) => label))],
+    [
+      'labels',
+      tensor(
+        'int32',
+        [examples.length],
+        Int32Array.from(examples, ({ label }) => label),
+      ),
+    ],
   ]);
 }
 
 /** What an earlier demo left in a directory, or undefined. */
-export async function leftBehind(directory: string): Promise<{ options: DemoOptions; result?: DemoResult } | undefined> {
+export async function leftBehind(
+  directory: string,
+): Promise<{ options: DemoOptions; result?: DemoResult } | undefined> {
   return readJson(join(directory, 'demo.json'));
 }
 
@@ -86,7 +95,12 @@ function releaseResult(release: ReleaseView, gate: GateView): DemoResult['releas
 }
 
 /** Follows the run and prints one line a round. */
-async function runRounds(stage: Stage, taskId: string, options: DemoOptions, output: Output): Promise<{ rounds: RoundResult[]; run: RunView }> {
+async function runRounds(
+  stage: Stage,
+  taskId: string,
+  options: DemoOptions,
+  output: Output,
+): Promise<{ rounds: RoundResult[]; run: RunView }> {
   const started = await stage.api.post<RunView>('/runs', { taskId, seed: options.seed, rounds: options.rounds });
   const rounds: RoundResult[] = [];
   const run = await followRun(stage.api, started.id, {
@@ -94,7 +108,10 @@ async function runRounds(stage: Stage, taskId: string, options: DemoOptions, out
       const result = roundResult(view);
       rounds.push(result);
       output.status('');
-      output.event({ event: 'round', ...result, secondsByPhase: view.record.secondsByPhase }, roundLine(result, options.rounds, view.record.secondsByPhase));
+      output.event(
+        { event: 'round', ...result, secondsByPhase: view.record.secondsByPhase },
+        roundLine(result, options.rounds, view.record.secondsByPhase),
+      );
     },
     status: (view, inHand) => output.status(statusLine(view, inHand)),
   });
@@ -108,14 +125,24 @@ export interface DemoContext {
   readonly options: DemoOptions;
   readonly output: Output;
   /** Called as soon as there are processes to end. */
-  onStage(stage: Stage): void;
+  readonly onStage: (stage: Stage) => void;
 }
 
 /** Everything from an empty directory to the result; leaves the stage running. */
-export async function runDemo({ directory, options, output, onStage }: DemoContext): Promise<{ result: DemoResult; stage: Stage }> {
+export async function runDemo({
+  directory,
+  options,
+  output,
+  onStage,
+}: DemoContext): Promise<{ result: DemoResult; stage: Stage }> {
   const startedAtMs = performance.now();
   const digits = await loadDigits();
-  const shares = split(digits.available, { sites: options.sites, imagesPerSite: options.images, holdOutPerClass, seed: options.seed });
+  const shares = split(digits.available, {
+    sites: options.sites,
+    imagesPerSite: options.images,
+    holdOutPerClass,
+    seed: options.seed,
+  });
   const banks = bankNames(options.sites);
   await writeBankData(directory, digits, banks, shares);
   await writeFile(join(directory, 'demo.json'), JSON.stringify({ options }));
@@ -128,7 +155,9 @@ export async function runDemo({ directory, options, output, onStage }: DemoConte
   const task = await stage.api.post<TaskView>('/tasks', demoTask(options, holdOut.hash));
   await Promise.all(banks.map((bank) => stage.addBank(bank)));
   await stage.untilConnected(banks.length);
-  output.progress(`${banks.length} banks enrolled and connected, ${options.images} images each; ${shares.holdOut.length} images held out at the coordinator`);
+  output.progress(
+    `${banks.length} banks enrolled and connected, ${options.images} images each; ${shares.holdOut.length} images held out at the coordinator`,
+  );
 
   const { rounds, run } = await runRounds(stage, task.id, options, output);
   output.progress('measuring each bank alone and pooled data, with the same training code');
@@ -144,7 +173,8 @@ export async function runDemo({ directory, options, output, onStage }: DemoConte
 
   const releases = await stage.api.get<ReleaseView[]>('/releases');
   const release = releases.find(({ runId }) => runId === run.id);
-  if (release === undefined) throw new GraftError('RUN_FAILED', 'no round passed the gate, so nothing was released; see graft run show');
+  if (release === undefined)
+    throw new GraftError('RUN_FAILED', 'no round passed the gate, so nothing was released; see graft run show');
   const result: DemoResult = {
     seconds: (performance.now() - startedAtMs) / 1000,
     banks,
@@ -156,9 +186,16 @@ export async function runDemo({ directory, options, output, onStage }: DemoConte
   return { result, stage };
 }
 
-async function writeBankData(directory: string, digits: Digits, banks: readonly string[], shares: Split): Promise<void> {
+async function writeBankData(
+  directory: string,
+  digits: Digits,
+  banks: readonly string[],
+  shares: Split,
+): Promise<void> {
   await Promise.all(
-    banks.map((bank, index) => writeImageFolder(join(bankDirectory(directory, bank), 'images'), digits, shares.sites[index] ?? [])),
+    banks.map((bank, index) =>
+      writeImageFolder(join(bankDirectory(directory, bank), 'images'), digits, shares.sites[index] ?? []),
+    ),
   );
 }
 
@@ -180,5 +217,3 @@ export function nextCommands(directory: string, stage: Stage, result: DemoResult
     ...(keep ? [`  graft down --dir ${quoted(home)}`] : []),
   ];
 }
-
-export { resultLines };

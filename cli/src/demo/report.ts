@@ -1,6 +1,7 @@
 /** What the demo prints at its end, from what was measured. Pure. */
 import { bytes, duration, share } from '../output/format.js';
 import { table } from '../output/table.js';
+import { phasesShown } from '../runs/round-line.js';
 
 export interface RoundResult {
   readonly round: number;
@@ -92,7 +93,10 @@ export function resultLines(result: DemoResult): string[] {
     ...table(['trained on', 'accuracy'], accuracy),
     '',
     'The release',
-    ...table(['precision', 'accuracy', 'size', 'p50', 'p95'], [column('fp32', fp32), ...(int8 === undefined ? [] : [column('int8', int8)])]),
+    ...table(
+      ['precision', 'accuracy', 'size', 'p50', 'p95'],
+      [column('fp32', fp32), ...(int8 === undefined ? [] : [column('int8', int8)])],
+    ),
     `KL(fp32 || int8) ${result.release.kl.toFixed(4)} nats; released: ${result.release.precision} (${result.release.reason})`,
     `${result.rounds.length} rounds, ${duration(result.seconds * 1000)} in all`,
   ];
@@ -100,8 +104,8 @@ export function resultLines(result: DemoResult): string[] {
 
 /** One line a round. */
 export function roundLine(result: RoundResult, total: number, phases: Readonly<Record<string, number>>): string {
-  const spent = Object.entries(phases)
-    .map(([phase, seconds]) => `${phase} ${seconds.toFixed(1)}`)
+  const spent = phasesShown
+    .flatMap((phase) => (phases[phase] === undefined ? [] : [`${phase} ${phases[phase].toFixed(1)}`]))
     .join(', ');
   return (
     `round ${String(result.round).padStart(String(total).length)}/${total}  accuracy ${share(result.accuracy)}  loss ${result.loss.toFixed(3)}` +

@@ -34,7 +34,12 @@ export async function openStage(directory: string): Promise<Stage> {
   await writeSettings(home, settings);
   const { child, ready } = await startCoordinator(home, settings);
   const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
-  await writeSettings(home, { ...settings, apiPort: portOf(ready.apiUrl), grpcPort: portOf(ready.grpcAddress), enrolPort: portOf(ready.enrolAddress) });
+  await writeSettings(home, {
+    ...settings,
+    apiPort: portOf(ready.apiUrl),
+    grpcPort: portOf(ready.grpcAddress),
+    enrolPort: portOf(ready.enrolAddress),
+  });
   const key = (await readText(join(home, 'admin.key')))?.trim() ?? '';
   const api = adminApi(ready.apiUrl, key);
   const agents: Child[] = [];
@@ -53,11 +58,17 @@ export async function openStage(directory: string): Promise<Stage> {
       const invite = await api.post<InviteView>('/enrolment-tokens', { name, expiresInMs: 3_600_000 });
       const home = join(bank, 'agent');
       const enrolled = await runProgram(programs.agent(), [
-        ...['enroll', '--dir', home, '--server', invite.server, '--token', invite.token],
-        ...['--fingerprint', invite.fingerprint, '--data', dataFile],
+        'enroll',
+        `--dir=${home}`,
+        `--server=${invite.server}`,
+        `--token=${invite.token}`,
+        `--fingerprint=${invite.fingerprint}`,
+        `--data=${dataFile}`,
       ]);
       if (enrolled.exit !== 0) throw new GraftError('INTERNAL', `${name} could not enrol: ${enrolled.stderr.trim()}`);
-      agents.push(startProgram(programs.agent(), ['start', '--dir', home], { logFile: join(bank, 'agent.log'), detached: true }));
+      agents.push(
+        startProgram(programs.agent(), ['start', '--dir', home], { logFile: join(bank, 'agent.log'), detached: true }),
+      );
     },
     untilConnected: async (count) => {
       for (let waitedMs = 0; ; waitedMs += 100) {
@@ -65,7 +76,10 @@ export async function openStage(directory: string): Promise<Stage> {
         if (connected >= count) return;
         const ended = agents.find(({ process: agent }) => agent.exitCode !== null);
         if (ended !== undefined || waitedMs > 60_000) {
-          throw new GraftError('UNAVAILABLE', `${connected} of ${count} agents connected; their logs are in ${join(directory, 'banks')}`);
+          throw new GraftError(
+            'UNAVAILABLE',
+            `${connected} of ${count} agents connected; their logs are in ${join(directory, 'banks')}`,
+          );
         }
         await sleep(100);
       }

@@ -25,7 +25,13 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = z.infer<typeof settingsSchema>;
 
-export const defaultSettings: Settings = { hosts: ['localhost', '127.0.0.1'], apiHost: '127.0.0.1', apiPort: 8080, grpcPort: 9090, enrolPort: 9091 };
+export const defaultSettings: Settings = {
+  hosts: ['localhost', '127.0.0.1'],
+  apiHost: '127.0.0.1',
+  apiPort: 8080,
+  grpcPort: 9090,
+  enrolPort: 9091,
+};
 
 const settingsFile = (directory: string): string => join(directory, 'settings.json');
 
@@ -40,7 +46,10 @@ export async function readSettings(directory: string): Promise<Settings | undefi
   if (text === undefined) return undefined;
   const parsed = settingsSchema.safeParse(text);
   if (!parsed.success) {
-    throw new GraftError('INVALID_REQUEST', `${settingsFile(directory)} is not valid: ${z.prettifyError(parsed.error)}`);
+    throw new GraftError(
+      'INVALID_REQUEST',
+      `${settingsFile(directory)} is not valid: ${z.prettifyError(parsed.error)}`,
+    );
   }
   return parsed.data;
 }
@@ -48,19 +57,31 @@ export async function readSettings(directory: string): Promise<Settings | undefi
 /** Command-line arguments of the coordinator. */
 export function coordinatorArguments(directory: string, settings: Settings): string[] {
   return [
-    ...['--dir', directory],
-    ...settings.hosts.flatMap((host) => ['--host', host]),
-    ...['--api-host', settings.apiHost, '--api-port', String(settings.apiPort)],
-    ...['--grpc-port', String(settings.grpcPort), '--enrol-port', String(settings.enrolPort)],
-    ...(settings.database === undefined ? [] : ['--db', settings.database]),
+    `--dir=${directory}`,
+    ...settings.hosts.map((host) => `--host=${host}`),
+    `--api-host=${settings.apiHost}`,
+    `--api-port=${settings.apiPort}`,
+    `--grpc-port=${settings.grpcPort}`,
+    `--enrol-port=${settings.enrolPort}`,
+    ...(settings.database === undefined ? [] : [`--db=${settings.database}`]),
   ];
 }
 
 /** Starts a coordinator as a process of its own and waits until it answers. */
-export async function startCoordinator(directory: string, settings: Settings): Promise<{ child: Child; ready: CoordinatorFile }> {
+export async function startCoordinator(
+  directory: string,
+  settings: Settings,
+): Promise<{ child: Child; ready: CoordinatorFile }> {
   const logFile = join(directory, 'coordinator.log');
-  const child = startProgram(programs.coordinator(), coordinatorArguments(directory, settings), { logFile, detached: true });
-  const ready = await untilReady<CoordinatorFile>(child, { readyFile: join(directory, 'coordinator.json'), logFile, deadlineMs: 60_000 });
+  const child = startProgram(programs.coordinator(), coordinatorArguments(directory, settings), {
+    logFile,
+    detached: true,
+  });
+  const ready = await untilReady<CoordinatorFile>(child, {
+    readyFile: join(directory, 'coordinator.json'),
+    logFile,
+    deadlineMs: 60_000,
+  });
   return { child, ready };
 }
 

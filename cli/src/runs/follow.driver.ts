@@ -32,7 +32,9 @@ export async function followRun(
       const run = await api.get<RunView>(`/runs/${runId}`);
       const rounds = await api.get<RoundView[]>(`/runs/${runId}/rounds?after=${seen}`);
       awayMs = 0;
-      for (const round of rounds.filter(({ phase, finishedAtMs }) => finishedAtMs !== undefined && phase === 'committed')) {
+      for (const round of rounds.filter(
+        ({ phase, finishedAtMs }) => finishedAtMs !== undefined && phase === 'committed',
+      )) {
         watcher.round(round, run);
         seen = round.round;
       }

@@ -2,7 +2,8 @@
 import type { RoundView, RunView } from '../api/views.js';
 import { bytes, duration, share } from '../output/format.js';
 
-const phasesShown = ['selecting', 'training', 'aggregating', 'quantizing', 'evaluating'] as const;
+/** Phases in the order in which a round goes through them. */
+export const phasesShown = ['selecting', 'training', 'aggregating', 'quantizing', 'evaluating'] as const;
 
 /** Seconds from the start of a round to its commit; undefined while it is under way. */
 export function roundSeconds({ startedAtMs, finishedAtMs }: RoundView): number | undefined {

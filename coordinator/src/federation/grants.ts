@@ -52,7 +52,8 @@ export function grants(): Grants {
         grant.readable.delete(oldest);
       }
       if (instruction.kind !== 'train') return;
-      grant.largestUpload = uploadLimit(instruction.train);
+      // An agent may have plans of several runs in hand: the largest of them counts.
+      grant.largestUpload = Math.max(grant.largestUpload, uploadLimit(instruction.train));
       grant.uploadBytesLeft = uploadsPerPlan * grant.largestUpload;
     },
     mayRead: (agentId, hash) => agents.get(agentId)?.readable.has(hash) ?? false,
