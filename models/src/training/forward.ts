@@ -6,13 +6,16 @@
 import { tensor } from '@graft/core/tensor';
 
 import type { Node } from '../graph/graph.js';
-import { floats, type GraphBuilder } from '../operators/graph-builder.js';
+import type { GraphBuilder } from '../operators/graph-builder.js';
 import type { Site } from '../operators/operator.js';
-import { intOf, shapeOf } from '../operators/site.js';
+import { inputOf, intOf, shapeOf } from '../operators/site.js';
 import { fixedAxes, windowOf, type FixedAxis } from '../operators/window.js';
 
 /** Input places times output places: above, the plane's matrix costs more than it saves. */
 const planeEntries = 4096;
+
+/** Taps times the entries that each fills, 4 MiB of float32: a window may be wider than its plane, since it may lie in padding. */
+const windowEntries = 2 ** 20;
 
 /** Adds the nodes of a model to `build`; every value keeps its name. */
 export function addForward(nodes: readonly Node[], build: GraphBuilder): void {
@@ -37,6 +40,7 @@ interface Plane {
 /** The plane of a node that is worth another form. */
 function planeOf(node: Node, build: GraphBuilder): Plane | undefined {
   const site = build.siteOf(node);
+  if (inputOf(site, 0).dtype !== 'float32') return undefined;
   const [, channels, ...spatial] = shapeOf(site, 0);
   if (typeof channels !== 'number' || spatial.length !== 2 || !spatial.every((size) => typeof size === 'number')) {
     return undefined;
@@ -53,7 +57,13 @@ function planeOf(node: Node, build: GraphBuilder): Plane | undefined {
     positions: count(({ output }) => output),
     taps: count(({ kernel }) => kernel),
   };
-  return plane.places * plane.positions <= planeEntries ? plane : undefined;
+  return isSmall(plane) ? plane : undefined;
+}
+
+/** A convolution has a matrix for each tap, an average a list of places. */
+function isSmall({ node, places, positions, taps }: Plane): boolean {
+  const perTap = node.op === 'Conv' ? places * positions : positions;
+  return places * positions <= planeEntries && taps * perTap <= windowEntries;
 }
 
 function isDepthwise(site: Site, channels: number): boolean {
@@ -119,7 +129,7 @@ function addAverage(plane: Plane, build: GraphBuilder): void {
     for (const place of inside) shares[place * positions + position] = 1 / (countPadding ? taps : inside.length);
   }
   const [x = ''] = node.inputs;
-  const matrix = build.constant(floats(build.typeOf(x).dtype, [places, positions], shares));
+  const matrix = build.constant(tensor('float32', [places, positions], shares));
   const averages = build.add('MatMul', [build.add('Reshape', [x, build.ints([-1, places])]), matrix]);
   build.addNamed('Reshape', [averages, build.ints([-1, channels, ...axes.map(({ output }) => output)])], {
     outputs: [...node.outputs],
