@@ -22,6 +22,11 @@ test('flags win over variables, hosts add up, and port 0 is allowed', () => {
   expect(config).toMatchObject({ dir: '/d', hosts: ['hub', '10.0.0.1'], grpcPort: 0, apiPort: 81 });
 });
 
+test('a value may be joined to its flag, and then begin with anything', () => {
+  const config = readConfig(['--dir=--d = e', '--host=hub', '--api-port', '81', '--log-level=warn'], {});
+  expect(config).toMatchObject({ dir: '--d = e', hosts: ['hub'], apiPort: 81, logLevel: 'warn' });
+});
+
 test.each([
   [['--dir', '/d', '--grpc-port', '70000'], '--grpc-port'],
   [['--dir', '/d', '--api-port', 'eighty'], '--api-port'],

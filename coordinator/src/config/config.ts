@@ -42,7 +42,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const isFlag = (text: string): text is Flag => text in flags;
 
 /**
- * The configuration from `--flag value` arguments and the environment. `--host` may come several times; GRAFT_HOSTS is a comma-separated list.
+ * The configuration from `--flag value` or `--flag=value` arguments and the environment. `--host` may come several times; GRAFT_HOSTS is a comma-separated list.
  * Throws INVALID_REQUEST, naming the flag, for anything else.
  */
 export function readConfig(args: readonly string[], environment: Environment): Config {
@@ -52,8 +52,9 @@ export function readConfig(args: readonly string[], environment: Environment): C
     if (value !== undefined && value !== '') given[key] = key === 'hosts' ? value.split(',') : value;
   }
   const hosts: string[] = [];
-  for (let at = 0; at < args.length; at += 2) {
-    const [flag = '', value] = args.slice(at, at + 2);
+  for (let at = 0; at < args.length; at++) {
+    const [, flag = args[at] ?? '', joined] = /^(--[a-z-]+)=(.*)$/su.exec(args[at] ?? '') ?? [];
+    const value = joined ?? args[++at];
     if (!isFlag(flag)) throw invalid(`there is no option '${flag}'; the options are ${Object.keys(flags).join(', ')}`);
     if (value === undefined) throw invalid(`option ${flag} needs a value`);
     if (flag === '--host') hosts.push(value);
