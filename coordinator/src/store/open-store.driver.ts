@@ -3,9 +3,7 @@
  * Both speak through `pg` and kysely's stock dialect, so that one query layer serves both.
  */
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 
-import type { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, types as pgTypes, type CustomTypesConfig } from 'pg';
@@ -14,6 +12,7 @@ import { GraftError } from '@graft/core/error';
 
 import { openDurablePglite } from './durable-node-fs.adapter.js';
 import { lockDirectory } from './directory-lock.adapter.js';
+import { embeddedServer } from './embedded-server.adapter.js';
 import { migrate } from './migrate.repository.js';
 import type { Database } from './schema.js';
 
@@ -73,8 +72,8 @@ function openPostgres(url: string): Omit<Store, 'kind'> {
 async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
   const lock = await lockDirectory(directory);
   try {
-    const pglite = withPauses(await openDurablePglite(join(directory, 'database')));
-    const config = Object.assign(createPgConfig(pglite), {
+    const server = await embeddedServer(() => openDurablePglite(join(directory, 'database')));
+    const config = Object.assign(createPgConfig(server.pglite), {
       max: 1,
       idleTimeoutMillis: 0,
       connectionTimeoutMillis,
@@ -86,7 +85,7 @@ async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
       db,
       close: async () => {
         await db.destroy();
-        await pglite.close();
+        await server.close();
         await lock.release();
       },
     };
@@ -94,21 +93,4 @@ async function openEmbedded(directory: string): Promise<Omit<Store, 'kind'>> {
     await lock.release();
     throw error;
   }
-}
-
-/** First byte of the message that ends a query. */
-const syncMessage = 'S'.charCodeAt(0);
-
-/**
- * PGlite answers without leaving the turn of the event loop: a chain of queries would let no socket and no timer of this
- * process run until its end. So each query ends with a pause.
- */
-function withPauses(pglite: PGlite): PGlite {
-  const execute = pglite.execProtocolStream.bind(pglite);
-  pglite.execProtocolStream = async (message, options) => {
-    const answer = await execute(message, options);
-    if (message[0] === syncMessage) await setImmediate();
-    return answer;
-  };
-  return pglite;
 }
