@@ -145,7 +145,7 @@ function steps(store: () => Store): void {
     let reached = 0;
     for (let nth = 0, broke = true; broke; nth++) {
       const breaking = breaksAt(nth);
-      const broken = seenBy('one', store().db.withPlugin(breaking) as Store['db']);
+      const broken = seenBy('one', store().db.withPlugin(breaking));
       const outcome = await save({ store: broken, lease }, run, everything, full).then(
         () => 'stored',
         (error: unknown) => String(error),
