@@ -182,7 +182,7 @@ function tokenContract(store: () => Store): void {
     test('is redeemed once, however many try at once', async () => {
       const name = freshId();
       const { token } = await invite(store(), name);
-      const redeem = tokenRedemption(store().db).redeem;
+      const { redeem } = tokenRedemption(store().db);
       const tries = Array.from({ length: 8 }, (_, i) => redeem(token, newAgent(`${name}-${i}`)));
       expect(codes(await Promise.allSettled(tries))).toEqual([...Array<string>(7).fill('TOKEN_INVALID'), 'ok']);
       const agents = await store().db.selectFrom('agents').select('id').where('name', '=', name).execute();

@@ -21,13 +21,13 @@ if (missing === undefined) {
     storeContract(async () => openStore({ kind: 'postgres', url: await (await running()).createDatabase() }));
 
     test('a transaction that cannot be ordered with another one runs again', async () => {
-      const { db, close } = await openStore({ kind: 'postgres', url: await (await running()).createDatabase() });
+      const store = await openStore({ kind: 'postgres', url: await (await running()).createDatabase() });
       let tries = 0;
       let bothStarted: () => void = () => undefined;
       const both = new Promise<void>((resolve) => (bothStarted = resolve));
       // Each counts the keys of the other and adds one of its own: in any order of one after the other, one sees one.
       const skewed = (own: string, other: string): Promise<number> =>
-        inTransaction(db, async (transaction) => {
+        inTransaction(store.db, async (transaction) => {
           tries++;
           await sql`set transaction isolation level serializable`.execute(transaction);
           const seen = await transaction.selectFrom('api_keys').select('id').where('name', '=', other).execute();
@@ -40,7 +40,7 @@ if (missing === undefined) {
       const seen = await Promise.all([skewed('a', 'b'), skewed('b', 'a')]);
       expect([...seen].sort((a, b) => a - b)).toEqual([0, 1]);
       expect(tries).toBe(3);
-      await close();
+      await store.close();
     });
 
     test('replicas that start together on an empty database bring it up together', async () => {
