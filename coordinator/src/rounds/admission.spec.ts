@@ -94,10 +94,16 @@ describe('admission of an update that was opened', () => {
     );
   });
 
-  it('holds a norm against the last round while this one has few', () => {
-    const early = { ...withNorms([1]), lastMedianNorm: 2 };
+  it('holds a norm against an earlier round while this one has few', () => {
+    const early = { ...withNorms([1]), largestMedianNorm: 2 };
     expect(checkNorm(20, normLimit(early))).toBeUndefined();
-    expect(checkNorm(21, normLimit(early))?.message).toContain('of the updates of the last round');
+    expect(checkNorm(21, normLimit(early))?.message).toContain('of an earlier round');
+  });
+
+  it('lets a site go on learning where the others have converged', () => {
+    const converged = { ...withNorms([3e-7, 3e-7, 4e-7]), largestMedianNorm: 0.5 };
+    expect(checkNorm(1, normLimit(converged))).toBeUndefined();
+    expect(checkNorm(5.1, normLimit(converged))?.message).toContain('10 times the median 0.5000 of an earlier round');
   });
 
   it('has nothing to say where all updates are zero', () => {

@@ -21,15 +21,20 @@ export function medianNorm(state: RunState): number {
   return median(membersIn(state, 'accepted').map((id) => state.members[id]?.update?.norm ?? 0));
 }
 
-/** The largest norm that an update may have now; undefined where there is nothing to hold it against. */
+/**
+ * The largest norm that an update may have now; undefined where there is nothing to hold it against.
+ * Sites converge at different times: where most have nothing left to learn, their median says nothing about the others,
+ * so the reference never falls below what an earlier round of the run has shown to be honest.
+ */
 export function normLimit(state: RunState): NormLimit | undefined {
   const ratio = state.plan.limits.maxNormRatio;
   const accepted = membersIn(state, 'accepted').length;
   const own = accepted >= leastNorms ? medianNorm(state) : 0;
-  if (own > 0) return { limit: own * ratio, median: own, ratio, source: `${accepted} updates of this round` };
-  const last = state.lastMedianNorm ?? 0;
-  if (last > 0) return { limit: last * ratio, median: last, ratio, source: 'the updates of the last round' };
-  return undefined;
+  const earlier = state.largestMedianNorm ?? 0;
+  const reference = Math.max(own, earlier);
+  if (reference === 0) return undefined;
+  const source = own >= earlier ? `${accepted} updates of this round` : 'an earlier round';
+  return { limit: reference * ratio, median: reference, ratio, source };
 }
 
 export function checkNorm(norm: number, against: NormLimit | undefined): Refusal | undefined {

@@ -170,8 +170,8 @@ export interface RunState {
   /** The trunk in INT8, made once in a run and then kept. */
   readonly frozenTrunk?: Part;
   readonly released?: ReleasedMeasures;
-  /** Median norm of the updates of the last committed round: what a norm is held against while this round has few. */
-  readonly lastMedianNorm?: number;
+  /** The largest median norm of a committed round of this run: honest training has been seen to move as far as that. */
+  readonly largestMedianNorm?: number;
   readonly committedRounds: number;
 }
 

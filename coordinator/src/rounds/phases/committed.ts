@@ -20,7 +20,7 @@ function enter(state: RunState): Outcome {
     base,
     committedRounds: state.round,
     ...(decision && { decision }),
-    lastMedianNorm: medianNorm(state),
+    largestMedianNorm: Math.max(medianNorm(state), state.largestMedianNorm ?? 0),
     ...(released && { released }),
   };
   const installAt = decision?.passed === true ? Object.keys(state.agents).sort() : [];
