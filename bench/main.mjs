@@ -1,11 +1,13 @@
-/** `npm run bench -- NAME ...`: runs bench/NAME.mjs. */
-const [name = '', ...args] = process.argv.slice(2);
-const names = ['overhead', 'crash', 'train'];
+/** `npm run bench -- NAME ...`: one measurement, one JSON line a case. */
+import { run as crash } from './crash.mjs';
+import { run as overhead } from './overhead.mjs';
+import { run as train } from './train.mjs';
 
-if (!names.includes(name)) {
-  console.error(`usage: npm run bench -- ${names.join('|')} [options]; see bench/README.md`);
+const measurements = { overhead, crash, train };
+const [name = '', ...args] = process.argv.slice(2);
+
+if (Object.hasOwn(measurements, name)) await measurements[name](args);
+else {
+  console.error(`usage: npm run bench -- ${Object.keys(measurements).join('|')} [options]; see bench/README.md`);
   process.exitCode = 4;
-} else {
-  const { run } = await import(`./${name}.mjs`);
-  await run(args);
 }

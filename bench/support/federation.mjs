@@ -7,7 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const programs = { coordinator: join(root, 'coordinator/dist/main.js'), agent: join(root, 'client-agent/dist/main.js') };
+const programs = {
+  coordinator: join(root, 'coordinator/dist/main.js'),
+  agent: join(root, 'client-agent/dist/main.js'),
+};
 
 function start(program, args, logFile) {
   const log = openSync(logFile, 'a');
@@ -48,11 +51,21 @@ export async function openFederation(name) {
   federation.startCoordinator = async () => {
     const portOf = (address) => (federation.ready === undefined ? '0' : /:(\d+)$/.exec(address)[1]);
     const { apiUrl, grpcAddress, enrolAddress } = federation.ready ?? {};
-    const ports = ['--api-port', portOf(apiUrl), '--grpc-port', portOf(grpcAddress), '--enrol-port', portOf(enrolAddress)];
+    const ports = [
+      '--api-port',
+      portOf(apiUrl),
+      '--grpc-port',
+      portOf(grpcAddress),
+      '--enrol-port',
+      portOf(enrolAddress),
+    ];
     const child = start(programs.coordinator, ['--dir', home, ...ports], join(directory, 'coordinator.log'));
     federation.coordinator = child;
     federation.ready = await until('the coordinator', () => {
-      if (child.exitCode !== null) throw new Error(`the coordinator ended: ${readFileSync(join(directory, 'coordinator.log'), 'utf8').slice(-2000)}`);
+      if (child.exitCode !== null)
+        throw new Error(
+          `the coordinator ended: ${readFileSync(join(directory, 'coordinator.log'), 'utf8').slice(-2000)}`,
+        );
       const file = join(home, 'coordinator.json');
       if (!existsSync(file)) return undefined;
       const ready = JSON.parse(readFileSync(file, 'utf8'));
@@ -66,7 +79,12 @@ export async function openFederation(name) {
     try {
       const response = await fetch(`${federation.ready.apiUrl}/api/v1${path}`, {
         method,
-        headers: { authorization: `Bearer ${federation.key}`, ...(body === undefined ? {} : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${federation.key}`,
+          ...(body === undefined
+            ? {}
+            : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' }),
+        },
         ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
       });
       const text = await response.text();
@@ -82,15 +100,33 @@ export async function openFederation(name) {
   federation.addAgent = async (siteName, dataFile) => {
     const invite = await federation.call('POST', '/enrolment-tokens', { name: siteName, expiresInMs: 3_600_000 });
     const home = join(directory, siteName);
-    const args = ['enroll', '--dir', home, '--server', invite.server, '--token', invite.token, '--fingerprint', invite.fingerprint];
-    const enrol = start(programs.agent, dataFile === undefined ? args : [...args, '--data', dataFile], join(directory, `${siteName}.log`));
+    const args = [
+      'enroll',
+      '--dir',
+      home,
+      '--server',
+      invite.server,
+      '--token',
+      invite.token,
+      '--fingerprint',
+      invite.fingerprint,
+    ];
+    const enrol = start(
+      programs.agent,
+      dataFile === undefined ? args : [...args, '--data', dataFile],
+      join(directory, `${siteName}.log`),
+    );
     const exit = await enrol.exited;
-    if (exit !== 0) throw new Error(`${siteName} could not enrol: ${readFileSync(join(directory, `${siteName}.log`), 'utf8')}`);
+    if (exit !== 0)
+      throw new Error(`${siteName} could not enrol: ${readFileSync(join(directory, `${siteName}.log`), 'utf8')}`);
     agents.push(start(programs.agent, ['start', '--dir', home], join(directory, `${siteName}.log`)));
   };
 
   federation.untilConnected = (count) =>
-    until(`${count} agents`, async () => (await federation.call('GET', '/agents')).filter(({ connected }) => connected).length >= count);
+    until(
+      `${count} agents`,
+      async () => (await federation.call('GET', '/agents')).filter(({ connected }) => connected).length >= count,
+    );
 
   /** Waits until a run is over; a coordinator that is away meanwhile is waited for. */
   federation.untilOver = (runId, timeoutMs = 600_000) =>

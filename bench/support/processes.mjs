@@ -8,7 +8,11 @@ function statOf(pid) {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]), endedTicks: Number(fields[13]) + Number(fields[14]) };
+    return {
+      parent: Number(fields[1]),
+      ticks: Number(fields[11]) + Number(fields[12]),
+      endedTicks: Number(fields[13]) + Number(fields[14]),
+    };
   } catch (error) {
     if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined;
     throw error;
@@ -24,7 +28,7 @@ export function treeOf(roots) {
     if (stat !== undefined) parents.set(Number(name), stat.parent);
   }
   const inside = new Set(roots);
-  for (let grew = true; grew; ) {
+  for (let grew = true; grew;) {
     grew = false;
     for (const [pid, parent] of parents) {
       if (inside.has(parent) && !inside.has(pid)) {
@@ -59,5 +63,11 @@ export function loopbackBytes() {
 
 export function machine() {
   const all = cpus();
-  return { cpu: all[0]?.model ?? 'unknown', cores: all.length, memoryBytes: totalmem(), node: process.version, platform: process.platform };
+  return {
+    cpu: all[0]?.model ?? 'unknown',
+    cores: all.length,
+    memoryBytes: totalmem(),
+    node: process.version,
+    platform: process.platform,
+  };
 }

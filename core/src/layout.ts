@@ -2,7 +2,7 @@
  * A layout says how named float32 tensors lie in one flat vector: the order that a delta travels in.
  * Names are sorted by code unit, so that every site derives the same layout from the same weights.
  */
-import { elementCount, tensor, type Tensor, type Weights } from './tensor.js';
+import { elementCount, type Weights } from './tensor.js';
 
 export interface LayoutEntry {
   readonly name: string;
@@ -49,14 +49,4 @@ export function flatten(layout: Layout, weights: Weights): Float32Array {
     vector.set(value.data, offset);
   }
   return vector;
-}
-
-/** Views into `vector`, one a tensor; no copy. */
-export function unflatten(layout: Layout, vector: Float32Array): Map<string, Tensor<'float32'>> {
-  return new Map(
-    layout.entries.map(({ name, shape, offset, length }) => [
-      name,
-      tensor('float32', shape, vector.subarray(offset, offset + length)),
-    ]),
-  );
 }

@@ -218,15 +218,6 @@ export const coordinatorErrors = {
     title: 'The run did not complete',
     fix: 'graft run show RUN and graft round show RUN N tell what happened; start another run when the cause is gone.',
   },
-  TIMED_OUT: {
-    number: 'GRAFT-1040',
-    grpc: 'DEADLINE_EXCEEDED',
-    http: 504,
-    retryable: true,
-    exit: 3,
-    title: 'The time given was not enough',
-    fix: 'Nothing is known to have failed; look with graft run show, or wait longer with --timeout.',
-  },
   LEASE_LOST: {
     number: 'GRAFT-1041',
     grpc: 'ABORTED',

@@ -87,7 +87,6 @@ export const probeTaskSchema = z.strictObject({
 
 export const taskSpecSchema = z.discriminatedUnion('kind', [fitTaskSchema, probeTaskSchema]);
 
-export type Cohort = z.infer<typeof cohortSchema>;
 export type FitTask = z.infer<typeof fitTaskSchema>;
 export type ProbeTask = z.infer<typeof probeTaskSchema>;
 export type TaskSpec = z.infer<typeof taskSpecSchema>;

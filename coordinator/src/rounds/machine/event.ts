@@ -73,21 +73,3 @@ export type RunEvent =
 
 export type EventKind = RunEvent['kind'];
 export type EventOf<K extends EventKind> = Extract<RunEvent, { readonly kind: K }>;
-
-export const eventKinds = [
-  'started',
-  'restarted',
-  'agentConnected',
-  'agentLost',
-  'progressed',
-  'updateReceived',
-  'failureReported',
-  'evaluationReported',
-  'timePassed',
-  'aggregated',
-  'quantized',
-  'evaluatedCentrally',
-  'workFailed',
-  'advanced',
-  'stopRequested',
-] as const satisfies readonly EventKind[];

@@ -1,0 +1,37 @@
+import { errorCatalogue, GraftError } from './error.js';
+import { agentErrors } from './errors/agent.js';
+import { coordinatorErrors } from './errors/coordinator.js';
+import { dataErrors } from './errors/data.js';
+import { modelErrors } from './errors/model.js';
+import { privacyErrors } from './errors/privacy.js';
+
+const tables = [coordinatorErrors, agentErrors, modelErrors, dataErrors, privacyErrors];
+
+describe('the error catalogue', () => {
+  it('gives every code a number of its own, in the range of its table', () => {
+    const numbers = Object.values(errorCatalogue).map(({ number }) => number);
+    expect(new Set(numbers).size).toBe(numbers.length);
+    tables.forEach((table, index) => {
+      for (const { number } of Object.values(table)) expect(number).toMatch(new RegExp(`^GRAFT-${index + 1}\\d{3}$`));
+    });
+  });
+
+  it('has no code in two tables', () => {
+    const codes = tables.flatMap((table) => Object.keys(table));
+    expect(new Set(codes).size).toBe(codes.length);
+  });
+
+  it('tells for every code what happened and what to do about it', () => {
+    for (const { title, fix } of Object.values(errorCatalogue)) {
+      expect(title).not.toBe('');
+      expect(fix).toMatch(/\.$/);
+    }
+  });
+
+  it('gives an error the row of its code, and keeps cause and details', () => {
+    const cause = new Error('disk');
+    const error = new GraftError('DISK_FULL', 'no space is left', { details: { bytes: 3 }, cause });
+    expect(error.row).toBe(errorCatalogue.DISK_FULL);
+    expect(error).toMatchObject({ name: 'GraftError', details: { bytes: 3 }, cause });
+  });
+});
