@@ -10,6 +10,7 @@ import { limits } from '@graft/core/limits';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
 import type { Verdict } from '@graft/protos/messages';
 
+import { until } from './support/commands.js';
 import { openFederation, type Federation, type Round } from './support/federation.js';
 import {
   connectHostile,
@@ -243,19 +244,33 @@ describe('an update', () => {
   });
 
   it('that is refused cannot be replaced by another in its round', async () => {
-    const plan = await hostile.nextPlan();
-    const before = await federation.round(runId, plan.round);
-    expect(before.phase).toBe('training');
-    const bad = hostile.seal(plan, parameters, { manifest: { exampleCount: 0 } });
-    const verdict = refused(await hostile.report(bad));
-    expect(verdict).toEqual({
-      reason: 'example-count',
-      message: 'the update claims 0 examples, the task allows 1 to 1000',
+    const before = await hostile.nextPlan();
+    await until('the honest agents', async () => {
+      const { updates } = (await federation.round(runId, before.round)).record;
+      return updates.accepted === honest ? true : undefined;
     });
-    expect(refused(await hostile.report(bad))).toEqual(verdict);
-    await committedByOthers(plan.round, 'example-count');
-    const again = refused(await hostile.report(hostile.seal(plan, parameters)));
-    expect(['duplicate', 'late']).toContain(again.reason);
+    // Frozen, they keep the next round open.
+    for (const { process: agent } of federation.agents) agent.kill('SIGSTOP');
+    try {
+      await hostile.answer(before, parameters);
+      const plan = await hostile.nextPlan();
+      const bad = hostile.seal(plan, parameters, { manifest: { exampleCount: 0 } });
+      const verdict = refused(await hostile.report(bad));
+      expect(verdict).toEqual({
+        reason: 'example-count',
+        message: 'the update claims 0 examples, the task allows 1 to 1000',
+      });
+      expect(refused(await hostile.report(bad))).toEqual(verdict);
+      expect(refused(await hostile.report(hostile.seal(plan, parameters)))).toEqual({
+        reason: 'duplicate',
+        message: `agent ${hostile.identity.agentId} has an update in round ${plan.round} already: refused`,
+      });
+      for (const { process: agent } of federation.agents) agent.kill('SIGCONT');
+      const { record } = await committedByOthers(plan.round, 'example-count');
+      expect(record.refusals).toEqual({ 'example-count': 1, duplicate: 1 });
+    } finally {
+      for (const { process: agent } of federation.agents) agent.kill('SIGCONT');
+    }
   });
 
   it('that is not uploaded whole is asked for again, and accepted once it is', async () => {

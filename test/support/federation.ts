@@ -97,7 +97,16 @@ export interface FederationOptions {
 }
 
 export const coordinatorArguments = (home: string): string[] => [
-  ...['--dir', home, '--api-port', '0', '--grpc-port', '0', '--enrol-port', '0', '--log-level', 'warn'],
+  '--dir',
+  home,
+  '--api-port',
+  '0',
+  '--grpc-port',
+  '0',
+  '--enrol-port',
+  '0',
+  '--log-level',
+  'warn',
 ];
 
 export async function openFederation(options: FederationOptions = {}): Promise<Federation> {

@@ -73,7 +73,10 @@ export function clientOf({ ca, privateKey, certificate, address }: Identity, at 
 }
 
 export const hello = (faults: Partial<wire.ConnectRequest> = {}): wire.ConnectRequest => ({
-  ...{ minProtocol: 1, maxProtocol: 1, agentVersion: 'hostile', clockMs: Date.now() },
+  minProtocol: 1,
+  maxProtocol: 1,
+  agentVersion: 'hostile',
+  clockMs: Date.now(),
   ...faults,
 });
 
@@ -213,8 +216,8 @@ export async function callRefusal(call: Promise<unknown>): Promise<{ code: strin
   const error = (await call.then(
     () => undefined,
     (reason: unknown) => reason,
-  )) as { details: string; metadata: { get(name: string): unknown[] } } | undefined;
+  )) as { details: string; metadata: { get(name: string): (string | Buffer)[] } } | undefined;
   if (error === undefined) throw new Error('the call was not refused');
-  const field = (name: string): string => decodeURI(String(error.metadata.get(name)[0] ?? ''));
+  const field = (name: string): string => decodeURI(error.metadata.get(name)[0]?.toString() ?? '');
   return { code: field('graft-code'), fix: field('graft-fix'), message: error.details };
 }
