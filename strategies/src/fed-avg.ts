@@ -51,7 +51,7 @@ export const fedAvg: Strategy<FedAvgSum, FedAvgReport> = {
 
   report({ weighted, exampleCount, updateCount }) {
     let squared = 0;
-    for (const value of weighted) squared += value * value;
+    for (let i = 0; i < weighted.length; i++) squared += (weighted[i] as number) ** 2;
     return { updateCount, exampleCount, squaredNorm: exampleCount === 0 ? 0 : squared / exampleCount ** 2 };
   },
 

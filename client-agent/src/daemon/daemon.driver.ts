@@ -229,8 +229,10 @@ export class Daemon {
       const client = await connection.client(signal);
       this.inDelivery = instructionId;
       const verdict = await deliver(this.context, client, record, { signal, onProgress });
+      // The coordinator lacks the bytes, as after a restart before it sent the plan again: they are still here.
+      if (verdict.reason === 'incomplete') return false;
       await this.settle(record);
-      if (verdict.reason !== 'incomplete') this.remember(instructionId);
+      this.remember(instructionId);
       const event = outcomeOf(record, verdict);
       if (event !== undefined) emit(event);
       return true;

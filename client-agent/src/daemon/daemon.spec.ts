@@ -129,6 +129,21 @@ describe('a round', () => {
     expect(coordinator.hellos[0]?.capabilities).toMatchObject({ trainingExamples: 9, heldOutExamples: 1 });
   });
 
+  it('is delivered again, not trained again, where the coordinator misses its bytes', async () => {
+    coordinator.verdict = { accepted: false, reason: 'incomplete', message: 'the sealed update is not stored' };
+    start();
+    coordinator.send(coordinator.probe('i-1', 1));
+    await until(() => coordinator.updates[0], 'the first report');
+    coordinator.verdict = { accepted: true, reason: '', message: '' };
+    const sent = await until(
+      () => running?.events.find((event) => event.event === 'update-sent' && event.accepted),
+      'the accepted report',
+    );
+    expect(sent).toMatchObject({ round: 1 });
+    expect(coordinator.updates.length).toBeGreaterThan(1);
+    expect(trainings()).toBe(1);
+  });
+
   it('is told of while it runs', async () => {
     let open: () => void = () => undefined;
     trainer.gate = new Promise((resolve) => (open = resolve));

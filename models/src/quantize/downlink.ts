@@ -16,8 +16,9 @@ export interface Downlink {
   readonly kept: readonly string[];
 }
 
-/** From here on float16 rounds to infinity. */
-const overflow = 65520;
+/** Bits of 65520, from where on float16 rounds to infinity, and of float32's infinity. Bits of magnitudes are ordered as their values. */
+const overflowBits = 0x477ff000;
+const infinityBits = 0x7f800000;
 
 /**
  * float32 tensors as float16, rounded to nearest even; other dtypes as they are. A tensor with a value that float16 cannot hold
@@ -28,7 +29,7 @@ export function encodeDownlink(weights: Weights): Downlink {
   const kept: string[] = [];
   const narrow = new Map<string, Tensor>();
   for (const [name, value] of weights) {
-    const fits = value.dtype !== 'float32' || largestMagnitude(name, value.data) < overflow;
+    const fits = value.dtype !== 'float32' || largestMagnitudeBits(name, value.data) < overflowBits;
     if (!fits) kept.push(name);
     narrow.set(name, value.dtype === 'float32' && fits ? tensor('float16', value.shape, toFloat16(value.data)) : value);
   }
@@ -40,14 +41,15 @@ export function widen(value: Tensor): Tensor {
   return value.dtype === 'float16' ? tensor('float32', value.shape, fromFloat16(value.data)) : value;
 }
 
-function largestMagnitude(name: string, values: Float32Array): number {
+/** Integers, because this loop runs over every weight of every round. */
+function largestMagnitudeBits(name: string, values: Float32Array): number {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   let largest = 0;
-  for (const value of values) {
-    const magnitude = Math.abs(value);
-    if (!Number.isFinite(magnitude)) {
-      throw new GraftError('DOWNLINK_OVERFLOW', `'${name}' holds ${value}, which cannot be sent to the agents`);
-    }
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = (bits[i] as number) & 0x7fffffff;
     if (magnitude > largest) largest = magnitude;
   }
-  return largest;
+  if (largest < infinityBits) return largest;
+  const value = values.find((one) => !Number.isFinite(one));
+  throw new GraftError('DOWNLINK_OVERFLOW', `'${name}' holds ${value}, which cannot be sent to the agents`);
 }
