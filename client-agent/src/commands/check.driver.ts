@@ -1,6 +1,8 @@
 /** `graft-agent check`: what would go wrong, before it does. Nothing is sent but the TLS handshake. */
 import { GraftError } from '@graft/core/error';
-import colors from 'picocolors';
+import { isatty } from 'node:tty';
+
+import { createColors } from 'picocolors';
 
 import { openAgentDirectory, type EnrolledAgent } from '../config/agent-directory.adapter.js';
 import { describeError } from '../output/output.js';
@@ -18,6 +20,7 @@ import {
 import type { CommandContext } from './context.driver.js';
 
 /** Plain where stdout is no terminal or NO_COLOR is set. */
+const colors = createColors(isatty(1) && process.env['NO_COLOR'] === undefined);
 const paint = { PASS: colors.green, FAIL: colors.red, WARN: colors.yellow, SKIPPED: colors.dim };
 
 /** Widest name of a check, and of a verdict. */
