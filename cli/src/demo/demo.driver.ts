@@ -204,16 +204,16 @@ export function nextCommands(directory: string, stage: Stage, result: DemoResult
   const home = join(directory, 'coordinator');
   const bank = bankDirectory(directory, result.banks[0] ?? '');
   const quoted = (path: string): string => (/[^\w./-]/.test(path) ? `'${path}'` : path);
-  const start = keep ? [] : [`  graft up --dir ${quoted(home)} --detach`];
+  const start = keep ? [] : [`  npx graft up --dir ${quoted(home)} --detach`];
   return [
     `Release ${result.release.id} lies at every bank in agent/releases, and at the coordinator.`,
     ...(keep ? [`Everything is left running: admin API ${stage.api.url}, key ${stage.key}`] : []),
     'Next:',
-    `  graft-agent predict --dir ${quoted(join(bank, 'agent'))} ${quoted(join(bank, 'images'))}/*/*.png`,
+    `  npx graft-agent predict --dir ${quoted(join(bank, 'agent'))} ${quoted(join(bank, 'images'))}/*/*.png`,
     ...start,
-    `  graft release list --dir ${quoted(home)}`,
-    `  graft release export ${result.release.id} --dir ${quoted(home)} --out digits.onnx`,
-    `  graft-agent outbox --dir ${quoted(join(bank, 'agent'))}`,
-    ...(keep ? [`  graft down --dir ${quoted(home)}`] : []),
+    `  npx graft release list --dir ${quoted(home)}`,
+    `  npx graft release export ${result.release.id} --dir ${quoted(home)} --out digits.onnx`,
+    `  npx graft-agent outbox --dir ${quoted(join(bank, 'agent'))}`,
+    ...(keep ? [`  npx graft down --dir ${quoted(home)}`] : []),
   ];
 }
