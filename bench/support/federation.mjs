@@ -28,14 +28,14 @@ async function end(child) {
   clearTimeout(timer);
 }
 
-/** Asks until there is an answer. */
-export async function until(what, condition, timeoutMs = 60_000) {
+/** Asks until there is an answer, every `everyMs`: asking costs the coordinator time too. */
+export async function until(what, condition, { timeoutMs = 60_000, everyMs = 20 } = {}) {
   const giveUpAtMs = Date.now() + timeoutMs;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
     if (Date.now() > giveUpAtMs) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await sleep(20);
+    await sleep(everyMs);
   }
 }
 
@@ -136,7 +136,7 @@ export async function openFederation(name) {
         const run = await federation.call('GET', `/runs/${runId}`, undefined, { tolerant: true });
         return run === undefined || run.status === 'running' || run.status === 'waiting' ? undefined : run;
       },
-      timeoutMs,
+      { timeoutMs, everyMs: 100 },
     );
 
   federation.close = async () => {

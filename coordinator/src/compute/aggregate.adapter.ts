@@ -81,8 +81,9 @@ export async function foldUpdates(request: FoldRequest, blobs: Blobs): Promise<F
   }
   const report = { updateCount: updates.length, exampleCount, norm: Math.sqrt(squaredNorm) };
   // The vector lies in the file's own bytes: they are the new checkpoint.
-  const master = await blobs.put(file);
-  return { weights: master, fp16: await blobs.put(encodeDownlink(weights).bytes), report };
+  const downlink = encodeDownlink(weights).bytes;
+  const [master, fp16] = await Promise.all([blobs.put(file), blobs.put(downlink)]);
+  return { weights: master, fp16, report };
 }
 
 /** Updates that are finite one by one may still add up to what float32 cannot hold. */

@@ -32,12 +32,25 @@ export async function prepareRun(input: PrepareInput, blobs: Blobs): Promise<Pre
 /** The tensor that a probe passes around. */
 const probeTensor = 'probe';
 
+type ProbeBase = ReturnType<typeof layoutHashOf> & Awaited<ReturnType<typeof putCheckpoint>>;
+
+/** Zeros are the same blobs for every run: made once a process and size, the sizes made last are kept. */
+const probeBases = new Map<number, ProbeBase>();
+const keptProbeBases = 16;
+
 async function prepareProbe(taskId: string, { parameters, add }: ProbeTask, blobs: Blobs): Promise<Prepared> {
+  const known = probeBases.get(parameters);
+  const { layoutHash, parameterCount, weights, fp16 } = known ?? (await makeProbeBase(parameters, blobs));
+  return { material: { kind: 'probe', taskId, layoutHash, parameterCount, add }, base: { round: 0, weights, fp16 } };
+}
+
+async function makeProbeBase(parameters: number, blobs: Blobs): Promise<ProbeBase> {
   const weights = new Map<string, Tensor>([[probeTensor, zeros('float32', [parameters])]]);
-  return {
-    material: { kind: 'probe', taskId, ...layoutHashOf(weights), add },
-    base: { round: 0, ...(await putCheckpoint(weights, blobs)) },
-  };
+  const base = { ...layoutHashOf(weights), ...(await putCheckpoint(weights, blobs)) };
+  const [oldest] = probeBases.keys();
+  if (probeBases.size >= keptProbeBases && oldest !== undefined) probeBases.delete(oldest);
+  probeBases.set(parameters, base);
+  return base;
 }
 
 async function baseModel({ task, model }: PrepareInput, blobs: Blobs): Promise<Model> {
