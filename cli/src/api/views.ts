@@ -66,6 +66,8 @@ export interface RoundAgentView {
   readonly trainSeconds?: number;
 }
 
+type OperatorCounts = Readonly<Record<string, number>>;
+
 export interface RoundView {
   readonly round: number;
   readonly phase: string;
@@ -84,6 +86,10 @@ export interface RoundView {
     readonly abandoned: readonly { readonly attempt: number; readonly reason: string }[];
     readonly trainingLoss?: number;
     readonly gate?: GateView;
+    readonly quantization?: {
+      readonly none?: string;
+      readonly operators?: { readonly fp32: OperatorCounts; readonly int8: OperatorCounts };
+    };
     readonly bytesUp: number;
     readonly bytesDown: number;
     readonly secondsByPhase: Readonly<Record<string, number>>;

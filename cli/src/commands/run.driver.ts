@@ -22,6 +22,19 @@ function positive(name: string): (text: string) => number {
   };
 }
 
+/** The operators of a candidate in both precisions, most frequent first. */
+function operatorLines({ record }: RoundView): string[] {
+  const { none, operators } = record.quantization ?? {};
+  if (none !== undefined) return [`not quantized: ${none}`];
+  const line = (precision: 'fp32' | 'int8'): string[] => {
+    const counts = Object.entries(operators?.[precision] ?? {}).sort(([, a], [, b]) => b - a);
+    return counts.length === 0
+      ? []
+      : [`operators ${precision}  ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`];
+  };
+  return [...line('fp32'), ...line('int8')];
+}
+
 export function registerRun(program: Command): void {
   const run = program.command('run').description('runs of a task: rounds of training, aggregation and evaluation');
   run
@@ -165,6 +178,7 @@ export function registerRun(program: Command): void {
             : [
                 `fp32 accuracy ${share(gate.fp32.accuracy)}${gate.int8 === undefined ? '' : `, int8 ${share(gate.int8.accuracy)}`}`,
               ]),
+          ...operatorLines(round),
           ...round.record.abandoned.map(({ attempt, reason }) => `attempt ${attempt} was abandoned: ${reason}`),
         ]);
       }),

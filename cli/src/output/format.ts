@@ -22,6 +22,12 @@ export function duration(ms: number): string {
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** A bar of `width` cells. */
+export function bar(progress: number, width: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, progress)) * width);
+  return '█'.repeat(full) + '░'.repeat(width - full);
+}
+
 /** '2026-11-24 10:15:03' in UTC. */
 export function timestamp(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 19).replace('T', ' ');

@@ -1,6 +1,6 @@
 /** A round and a run as a person reads them in a terminal. Pure. */
 import type { RoundView, RunView } from '../api/views.js';
-import { bytes, duration, share } from '../output/format.js';
+import { bar, bytes, duration, share } from '../output/format.js';
 
 /** Phases in the order in which a round goes through them. */
 export const phasesShown = ['selecting', 'training', 'aggregating', 'quantizing', 'evaluating'] as const;
@@ -33,13 +33,18 @@ export function roundLine(round: RoundView, total: number): string {
   ].join('  ');
 }
 
+/** Cells of the bar that shows how far a run is. */
+const barWidth = 20;
+
 /** The line that is redrawn while a round is under way. */
 export function statusLine(run: RunView, rounds: readonly RoundView[]): string {
   const current = rounds.find(({ round, finishedAtMs }) => round === run.round && finishedAtMs === undefined);
   const agents = Object.values(current?.record.agents ?? {});
   const answered = agents.filter(({ state }) => state !== 'selected' && state !== 'training').length;
   const waiting = run.status === 'waiting' ? `waiting: ${run.reason}` : run.phase;
-  return `round ${run.round}/${run.rounds}  ${waiting}${agents.length > 0 ? `  ${answered}/${agents.length} sites` : ''}`;
+  const done = agents.length === 0 ? 0 : answered / agents.length;
+  const whole = bar((run.round - 1 + done) / run.rounds, barWidth);
+  return `round ${run.round}/${run.rounds}  ${whole}  ${waiting}${agents.length > 0 ? `  ${answered}/${agents.length} sites` : ''}`;
 }
 
 /** The last line of a run. */

@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises';
 
 import { GraftError } from '@graft/core/error';
+import { operatorsOf } from '@graft/models/evaluate/structure';
+import { decodeGraph } from '@graft/models/formats/onnx/graph-file';
 import type { Model } from '@graft/models/graph/graph';
 import { loadPart } from '@graft/models/pipeline/load-part';
-import type { Part } from '@graft/models/pipeline/pipeline';
+import type { Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { calibrationOutputs } from '@graft/models/quantize/plan';
 import { quantizeModel } from '@graft/models/quantize/quantize-model';
 import { checkRanges, mergeRanges, type Ranges } from '@graft/models/quantize/ranges';
@@ -32,6 +34,7 @@ export async function quantizeCandidate(input: QuantizeInput, blobs: Blobs): Pro
         pipeline: quantized,
         sizeBytesFp32: pipelineBytes(pipeline),
         sizeBytesInt8: pipelineBytes(quantized),
+        operators: { fp32: await countOperators(pipeline, blobs), int8: await countOperators(quantized, blobs) },
       },
       ...(frozenTrunk && { frozenTrunk }),
     };
@@ -40,6 +43,16 @@ export async function quantizeCandidate(input: QuantizeInput, blobs: Blobs): Pro
     if (!(error instanceof GraftError)) throw error;
     return { result: { none: error.message }, ...(frozenTrunk && { frozenTrunk }) };
   }
+}
+
+/** How often each operator stands in trunk and tail together. */
+async function countOperators({ trunk, tail }: Pipeline, blobs: Blobs): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const part of trunk === undefined ? [tail] : [trunk, tail]) {
+    const graph = decodeGraph(await readFile(blobs.path(part.graph.hash)));
+    for (const { operator, count } of operatorsOf(graph)) counts[operator] = (counts[operator] ?? 0) + count;
+  }
+  return counts;
 }
 
 interface AgentRanges {

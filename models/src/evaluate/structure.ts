@@ -1,4 +1,4 @@
-/** The structural half of an evaluation: which operators a model has, and which of them a runtime lacks. */
+/** The structural half of an evaluation: which operators a model has, and how often. */
 import type { Graph } from '../graph/graph.js';
 
 export interface OperatorCount {
@@ -7,17 +7,8 @@ export interface OperatorCount {
   readonly count: number;
 }
 
-export interface StructureReport {
-  readonly nodes: number;
-  /** Most frequent first, then by name. */
-  readonly operators: readonly OperatorCount[];
-  readonly unsupported: readonly OperatorCount[];
-  /** Share of nodes that are supported, 0 to 1; 1 for a graph without nodes. */
-  readonly supportedShare: number;
-}
-
-/** Counts nodes, those of subgraphs too. `supported` says whether the runtime has an operator, by the name in the report. */
-export function structureOf(graph: Graph, supported: (operator: string) => boolean): StructureReport {
+/** Counts nodes, those of subgraphs too; most frequent first, then by name. */
+export function operatorsOf(graph: Graph): OperatorCount[] {
   const counts = new Map<string, number>();
   const pending = [graph];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -27,11 +18,7 @@ export function structureOf(graph: Graph, supported: (operator: string) => boole
       for (const attribute of Object.values(attributes)) if (attribute.kind === 'graph') pending.push(attribute.value);
     }
   }
-  const operators = [...counts]
+  return [...counts]
     .map(([operator, count]) => ({ operator, count }))
     .sort((a, b) => b.count - a.count || (a.operator < b.operator ? -1 : 1));
-  const unsupported = operators.filter(({ operator }) => !supported(operator));
-  const total = (all: readonly OperatorCount[]): number => all.reduce((sum, { count }) => sum + count, 0);
-  const nodes = total(operators);
-  return { nodes, operators, unsupported, supportedShare: nodes === 0 ? 1 : 1 - total(unsupported) / nodes };
 }

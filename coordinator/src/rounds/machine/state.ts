@@ -112,9 +112,20 @@ export interface SiteMeasures {
   readonly klSum: number;
 }
 
+/** How often each operator stands in the graphs of a candidate. */
+export interface OperatorCounts {
+  readonly fp32: Readonly<Record<string, number>>;
+  readonly int8: Readonly<Record<string, number>>;
+}
+
 /** The quantized pipeline, or why there is none. */
 export type QuantizedCandidate =
-  | { readonly pipeline: Pipeline; readonly sizeBytesFp32: number; readonly sizeBytesInt8: number }
+  | {
+      readonly pipeline: Pipeline;
+      readonly sizeBytesFp32: number;
+      readonly sizeBytesInt8: number;
+      readonly operators?: OperatorCounts;
+    }
   | { readonly none: string };
 
 export type CentralEvaluation = SiteMeasures | { readonly none: string };
