@@ -8,7 +8,8 @@ import { GraftError } from '@graft/core/error';
 import { freshDirectory, leftBehind, nextCommands, runDemo } from '../demo/demo.driver.js';
 import { resultEvent, resultLines } from '../demo/report.js';
 import { demoDefaults, type DemoOptions } from '../demo/scenario.js';
-import type { Stage } from '../demo/stage.driver.js';
+import { endProcesses } from '../demo/stage.driver.js';
+import type { Child } from '../processes/child.driver.js';
 import { action, terminal } from './context.driver.js';
 
 function between(name: string, least: number, most: number): (text: string) => number {
@@ -42,14 +43,14 @@ export function registerDemo(program: Command): void {
           options.dir === undefined ? await freshDirectory(resolve('.graft'), 'demo') : resolve(options.dir);
         const earlier = await leftBehind(directory);
         if (earlier !== undefined) throw inUse(directory, earlier.result !== undefined);
-        let stage: Stage | undefined;
-        const interrupted = endOnSignal(() => stage);
+        const started: Child[] = [];
+        const interrupted = endOnSignal(started);
         try {
           const done = await runDemo({
             directory,
             options: { sites, rounds, images, seed, control, keep },
             output,
-            onStage: (opened) => (stage = opened),
+            started,
           });
           if (output.json) terminal.out(JSON.stringify(resultEvent(done.result)));
           else
@@ -60,10 +61,10 @@ export function registerDemo(program: Command): void {
               ...nextCommands(directory, done.stage, done.result, keep),
             ])
               terminal.out(line);
-          if (keep) stage = undefined;
+          if (keep) started.length = 0;
         } finally {
           interrupted.release();
-          await stage?.end();
+          await endProcesses(started);
         }
       }),
     );
@@ -79,13 +80,13 @@ function inUse(directory: string, finished: boolean): GraftError {
   );
 }
 
-/** Ctrl-C and SIGTERM end the processes of the stage first; a second signal ends at once. */
-function endOnSignal(stage: () => Stage | undefined): { release(): void } {
+/** Ctrl-C and SIGTERM end the processes that were started first; a second signal ends at once. */
+function endOnSignal(started: readonly Child[]): { release(): void } {
   const onSignal = (): void => {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
     terminal.err('stopping: ending the agents and the coordinator');
-    void Promise.resolve(stage()?.end()).then(() => process.exit(130));
+    void endProcesses(started).then(() => process.exit(130));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -11,6 +11,7 @@ import { importModel, uploadBlob } from '../api/upload.adapter.js';
 import type { GateView, ReleaseView, RoundView, RunView, TaskView } from '../api/views.js';
 import type { Output } from '../output/output.js';
 import { readJson } from '../processes/files.adapter.js';
+import type { Child } from '../processes/child.driver.js';
 import { followRun } from '../runs/follow.driver.js';
 import { roundSeconds, statusLine } from '../runs/round-line.js';
 import { measureBaselines } from './baselines.driver.js';
@@ -124,8 +125,8 @@ export interface DemoContext {
   readonly directory: string;
   readonly options: DemoOptions;
   readonly output: Output;
-  /** Called as soon as there are processes to end. */
-  readonly onStage: (stage: Stage) => void;
+  /** Gets every process as soon as there is one. */
+  readonly started: Child[];
 }
 
 /** Everything from an empty directory to the result; leaves the stage running. */
@@ -133,7 +134,7 @@ export async function runDemo({
   directory,
   options,
   output,
-  onStage,
+  started,
 }: DemoContext): Promise<{ result: DemoResult; stage: Stage }> {
   const startedAtMs = performance.now();
   const digits = await loadDigits();
@@ -148,8 +149,7 @@ export async function runDemo({
   await writeFile(join(directory, 'demo.json'), JSON.stringify({ options }));
 
   output.progress(`starting a coordinator and ${banks.length} banks in ${directory}`);
-  const stage = await openStage(directory);
-  onStage(stage);
+  const stage = await openStage(directory, started);
   const holdOut = await uploadBlob(stage.api, encodeSafetensors(dataSet(digits, shares.holdOut)));
   await importModel(stage.api, recogniserFile(), modelCard);
   const task = await stage.api.post<TaskView>('/tasks', demoTask(options, holdOut.hash));

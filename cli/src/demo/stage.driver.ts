@@ -16,8 +16,6 @@ export interface Stage {
   readonly api: AdminApi;
   readonly key: string;
   readonly coordinator: CoordinatorFile;
-  /** Ends every process, agents first. */
-  end(): Promise<void>;
   /** Adds a bank: a folder with its images is enrolled and its agent started. */
   addBank(name: string): Promise<void>;
   /** Waits until so many agents are connected. */
@@ -26,13 +24,22 @@ export interface Stage {
 
 export const bankDirectory = (directory: string, name: string): string => join(directory, 'banks', name);
 
-/** Starts the coordinator on any free ports; they are kept in its settings, so that it comes back at the same address. */
-export async function openStage(directory: string): Promise<Stage> {
+/** Ends every process of a demo: the agents, then the coordinator, which was started first. */
+export async function endProcesses([coordinator, ...agents]: readonly Child[]): Promise<void> {
+  await Promise.all(agents.map((agent) => endProgram(agent, 5_000)));
+  if (coordinator !== undefined) await endProgram(coordinator, 10_000);
+}
+
+/**
+ * Starts the coordinator on any free ports; they are kept in its settings, so that it comes back at the same address.
+ * @param started gets every process as soon as there is one, so that a caller can end them at any moment
+ */
+export async function openStage(directory: string, started: Child[]): Promise<Stage> {
   const home = join(directory, 'coordinator');
   await mkdir(directory, { recursive: true });
   const settings = { ...defaultSettings, apiPort: 0, grpcPort: 0, enrolPort: 0 };
   await writeSettings(home, settings);
-  const { child, ready } = await startCoordinator(home, settings);
+  const { ready } = await startCoordinator(home, settings, (child) => started.push(child));
   const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
   await writeSettings(home, {
     ...settings,
@@ -42,15 +49,10 @@ export async function openStage(directory: string): Promise<Stage> {
   });
   const key = (await readText(join(home, 'admin.key')))?.trim() ?? '';
   const api = adminApi(ready.apiUrl, key);
-  const agents: Child[] = [];
   return {
     api,
     key,
     coordinator: ready,
-    end: async () => {
-      await Promise.all(agents.map((agent) => endProgram(agent, 5_000)));
-      await endProgram(child, 10_000);
-    },
     addBank: async (name) => {
       const bank = bankDirectory(directory, name);
       const dataFile = join(bank, 'data.yaml');
@@ -66,7 +68,7 @@ export async function openStage(directory: string): Promise<Stage> {
         `--data=${dataFile}`,
       ]);
       if (enrolled.exit !== 0) throw new GraftError('INTERNAL', `${name} could not enrol: ${enrolled.stderr.trim()}`);
-      agents.push(
+      started.push(
         startProgram(programs.agent(), ['start', '--dir', home], { logFile: join(bank, 'agent.log'), detached: true }),
       );
     },
@@ -74,7 +76,7 @@ export async function openStage(directory: string): Promise<Stage> {
       for (let waitedMs = 0; ; waitedMs += 100) {
         const connected = (await api.get<AgentView[]>('/agents')).filter((agent) => agent.connected).length;
         if (connected >= count) return;
-        const ended = agents.find(({ process: agent }) => agent.exitCode !== null);
+        const ended = started.find(({ process: agent }) => agent.exitCode !== null);
         if (ended !== undefined || waitedMs > 60_000) {
           throw new GraftError(
             'UNAVAILABLE',

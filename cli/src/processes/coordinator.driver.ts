@@ -67,16 +67,21 @@ export function coordinatorArguments(directory: string, settings: Settings): str
   ];
 }
 
-/** Starts a coordinator as a process of its own and waits until it answers. */
+/**
+ * Starts a coordinator as a process of its own and waits until it answers.
+ * @param onStart called with the process before it answers, so that it can be ended meanwhile
+ */
 export async function startCoordinator(
   directory: string,
   settings: Settings,
+  onStart: (child: Child) => void = () => undefined,
 ): Promise<{ child: Child; ready: CoordinatorFile }> {
   const logFile = join(directory, 'coordinator.log');
   const child = startProgram(programs.coordinator(), coordinatorArguments(directory, settings), {
     logFile,
     detached: true,
   });
+  onStart(child);
   const ready = await untilReady<CoordinatorFile>(child, {
     readyFile: join(directory, 'coordinator.json'),
     logFile,
