@@ -101,6 +101,15 @@ export const modelErrors = {
     title: 'A node on the way to a trainable weight has no gradient',
     fix: 'Choose a scope that starts behind the node that the message names.',
   },
+  GRADIENT_MISSING: {
+    number: 'GRAFT-3024',
+    grpc: 'UNIMPLEMENTED',
+    http: 422,
+    retryable: false,
+    exit: 1,
+    title: 'An operator on the way to a trainable weight has no gradient here yet',
+    fix: 'Choose a scope that starts behind the node that the message names, or write the gradient into the row of its operator.',
+  },
   TRAINING_DIVERGED: {
     number: 'GRAFT-3023',
     grpc: 'FAILED_PRECONDITION',

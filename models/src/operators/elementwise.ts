@@ -1,7 +1,7 @@
 /** Functions of one tensor, element by element: https://onnx.ai/onnx/operators/ */
 import { castTo } from './broadcast.js';
 import type { GraphBuilder } from './graph-builder.js';
-import { movement, operator, type Known, type Operator, type OperatorRows, type Site } from './operator.js';
+import { operator, view, type Known, type Operator, type OperatorRows, type Site } from './operator.js';
 import { inputOf, intOf, unsupported } from './site.js';
 import { dtypeOf } from '../formats/onnx/data-types.js';
 
@@ -54,7 +54,7 @@ function inferCast(site: Site): Known[] {
 
 const isFloat = (known: Known | undefined): boolean => known?.dtype.startsWith('float') === true;
 
-const unchanged: Operator = movement({
+const unchanged: Operator = view({
   infer: (site) => [inputOf(site, 0)],
   gradient: ({ outputGradients }) => outputGradients.slice(0, 1),
 });

@@ -2,6 +2,8 @@
  * What is known of an operator, in one row: the types of its results, its gradient, its cost and who runs it.
  * Shape inference, differentiation, conversion and reports all read these rows.
  */
+import { bytesPerElement } from '@graft/core/tensor';
+
 import type { ValueType, Dimension, Node } from '../graph/graph.js';
 import type { GraphBuilder } from './graph-builder.js';
 
@@ -37,9 +39,12 @@ export type RuntimeName = 'onnxruntime';
 export interface Operator {
   /** Types of the outputs. Throws MODEL_MALFORMED or MODEL_UNSUPPORTED. */
   readonly infer: (site: Site) => readonly Known[];
-  readonly gradient: Gradient | 'not differentiable';
+  /** 'not differentiable' where there is none, 'not yet' where there is one that nobody has written: GRADIENT_MISSING. */
+  readonly gradient: Gradient | 'not differentiable' | 'not yet';
   /** Floating-point operations, a multiplication and an addition counted as two; symbols count as 1. */
   readonly flops: (site: Site, outputs: readonly Known[]) => number;
+  /** Bytes read and written; symbols count as 1. */
+  readonly bytes: (site: Site, outputs: readonly Known[]) => number;
   readonly runtimes: readonly RuntimeName[];
 }
 
@@ -53,12 +58,32 @@ export function sizeOf(known: Known | undefined): number {
   return (known?.shape ?? []).reduce<number>((size, each) => size * (typeof each === 'number' ? each : 1), 1);
 }
 
-/** A row; the cost is one operation an element of the first output unless `flops` says more. */
-export function operator(row: Pick<Operator, 'infer' | 'gradient'> & { flops?: Operator['flops'] }): Operator {
-  return { flops: (_, [first]) => sizeOf(first), runtimes: everywhere, ...row };
+/** Bytes of a value; symbols count as 1. */
+export function bytesOfKnown(known: Known | undefined): number {
+  return known === undefined ? 0 : sizeOf(known) * bytesPerElement[known.dtype];
 }
 
-/** A row of an operator that only moves or names data. */
-export function movement(row: Pick<Operator, 'infer' | 'gradient'>): Operator {
-  return { ...row, flops: () => 0, runtimes: everywhere };
+const sumOfBytes = (values: readonly (Known | undefined)[]): number =>
+  values.reduce((total, known) => total + bytesOfKnown(known), 0);
+
+type RowOf<Given extends keyof Operator> = Pick<Operator, 'infer' | 'gradient'> & Partial<Pick<Operator, Given>>;
+
+/** A row; the cost is one operation an element of the first output and the bytes of inputs and outputs unless the row says more. */
+export function operator(row: RowOf<'flops' | 'bytes'>): Operator {
+  return {
+    flops: (_, [first]) => sizeOf(first),
+    bytes: ({ inputs }, outputs) => sumOfBytes(inputs) + sumOfBytes(outputs),
+    runtimes: everywhere,
+    ...row,
+  };
+}
+
+/** A row of an operator that only moves data: what it writes is copied. */
+export function movement(row: RowOf<'bytes'>): Operator {
+  return { flops: () => 0, bytes: (_, outputs) => sumOfBytes(outputs), runtimes: everywhere, ...row };
+}
+
+/** A row of an operator that gives the same bytes another name or shape. */
+export function view(row: RowOf<never>): Operator {
+  return { ...row, flops: () => 0, bytes: () => 0, runtimes: everywhere };
 }

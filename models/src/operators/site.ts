@@ -44,6 +44,10 @@ export function notDifferentiable(node: Node, what: string): GraftError {
   });
 }
 
+export function gradientMissing(node: Node, what: string): GraftError {
+  return new GraftError('GRADIENT_MISSING', `${describe(node)} ${what}`, { details: { node: node.name, op: node.op } });
+}
+
 /** What is known of an input that must be there. */
 export function inputOf({ node, inputs }: Site, index: number): Known {
   const known = inputs[index];

@@ -2,7 +2,7 @@
 import type { Node } from '../graph/graph.js';
 import type { GraphBuilder } from '../operators/graph-builder.js';
 import { operatorOf } from '../operators/operator-table.js';
-import { notDifferentiable } from '../operators/site.js';
+import { gradientMissing, notDifferentiable } from '../operators/site.js';
 import type { TypeScope } from '../operators/type-scope.js';
 
 export interface DifferentiateOptions {
@@ -17,7 +17,7 @@ export interface DifferentiateOptions {
 
 /**
  * Adds to `build` the nodes that compute the gradients by `wanted`, of the same shapes; a value that does not reach a seed has none.
- * Throws NOT_DIFFERENTIABLE where a node on the way has no gradient.
+ * Throws NOT_DIFFERENTIABLE where a node on the way has no gradient, GRADIENT_MISSING where nobody has written it yet.
  */
 export function differentiate(options: DifferentiateOptions, build: GraphBuilder): Map<string, string> {
   const { nodes, scope, seeds, wanted } = options;
@@ -54,6 +54,9 @@ function gradientsOf(
   const { gradient } = operatorOf(node);
   if (gradient === 'not differentiable') {
     throw notDifferentiable(node, 'lies on the way from the loss to a trainable weight and has no gradient');
+  }
+  if (gradient === 'not yet') {
+    throw gradientMissing(node, 'lies on the way from the loss to a trainable weight; its gradient is not written yet');
   }
   const outputs = node.outputs.map((name) => (name === '' ? undefined : given.scope.of(name)));
   const wants = (index: number): boolean => given.active.has(node.inputs[index] ?? '');
