@@ -2,6 +2,7 @@
 import { tensor, type DType, type Tensor, type TensorData } from '@graft/core/tensor';
 
 import type { Attribute, Dimension, Node } from '../graph/graph.js';
+import { standardLowering, type Lowering } from './lowering.js';
 import type { Known, Site } from './operator.js';
 import type { TypeScope } from './type-scope.js';
 
@@ -22,12 +23,17 @@ export class GraphBuilder {
   /** Constants that the nodes read, each kept once. */
   readonly constants = new Map<string, Tensor>();
   private readonly constantNames = new Map<string, string>();
+  private readonly written = new Map<string, string>();
   private count = 0;
 
-  /** @param prefix of all names made here; must be used by nothing else in the graph */
+  /**
+   * @param prefix of all names made here; must be used by nothing else in the graph
+   * @param lowering what the runtime of this graph can do beyond the standard operators
+   */
   constructor(
     private readonly scope: TypeScope,
     private readonly prefix: string,
+    readonly lowering: Lowering = standardLowering,
   ) {}
 
   /** Adds a node and returns the name of its result. */
@@ -51,6 +57,35 @@ export class GraphBuilder {
     this.nodes.push(node);
     this.scope.infer(node);
     return outputs;
+  }
+
+  /**
+   * Adds a node of a domain that is a runtime's own, which only `lowering` may allow; the operator table has no row for it,
+   * so the type of its result is given. Returns the name of the result.
+   */
+  addPrivate(
+    domain: string,
+    op: string,
+    inputs: readonly string[],
+    { attributes = {}, type, output = this.fresh(op) }: { attributes?: Attributes; type: Known; output?: string },
+  ): string {
+    this.nodes.push({ name: output, op, domain, inputs, outputs: [output], attributes: attributesOf(attributes) });
+    this.scope.declare(output, type);
+    return output;
+  }
+
+  /** The value that `write` made the first time it was asked for under this key: forms that forward and backward share. */
+  once(key: string, write: () => string): string {
+    const known = this.written.get(key);
+    if (known !== undefined) return known;
+    const value = write();
+    this.written.set(key, value);
+    return value;
+  }
+
+  /** Makes a value known under a key, for `once`. */
+  remember(key: string, value: string): void {
+    this.written.set(key, value);
   }
 
   /** Adds a node as it is. */

@@ -7,7 +7,7 @@ import * as ort from 'onnxruntime-node';
 import { GraftError } from '@graft/core/error';
 import { tensor, type DType, type Tensor } from '@graft/core/tensor';
 
-import { exportOnnx } from '../formats/onnx/export-onnx.js';
+import { encodeOnnx } from '../formats/onnx/export-onnx.js';
 import type { Model } from '../graph/graph.js';
 import type { Feeds, Fetches, Runtime, Session, SessionOptions } from './runtime.js';
 
@@ -83,7 +83,7 @@ function openSession(session: ort.InferenceSession, name: string): Session {
 export const onnxRuntime: Runtime = {
   name: 'onnxruntime',
   load: async (model: Model, options: SessionOptions): Promise<Session> => {
-    const bytes = exportOnnx(model);
+    const bytes = encodeOnnx(model);
     let session: ort.InferenceSession;
     try {
       session = await ort.InferenceSession.create(bytes, sessionOptions(options));
