@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { GraftError } from '@graft/core/error';
 
 import { messageOf } from '../output/output.js';
+import { saysOutOfMemory } from './memory-failure.js';
 import type { CallName, Progress, TrainerCalls, TrainerReply, TrainerRequest } from './trainer-calls.js';
 
 /** Least time between two messages of progress of one activity, milliseconds. */
@@ -59,10 +60,16 @@ async function answer(
     const output = await run(request, jobs, { signal, onProgress });
     send({ id, kind: 'done', output });
   } catch (error) {
-    const known = error instanceof GraftError ? error : new GraftError('INTERNAL', messageOf(error));
+    const known = knownError(error);
     if (known.code === 'INTERNAL' && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
     send({ id, kind: 'failed', code: known.code, message: known.message, details: known.details });
   }
+}
+
+function knownError(error: unknown): GraftError {
+  const message = messageOf(error);
+  if (saysOutOfMemory(message)) return new GraftError('TRAINER_OUT_OF_MEMORY', message, { cause: error });
+  return error instanceof GraftError ? error : new GraftError('INTERNAL', message, { cause: error });
 }
 
 /** Progress is worth a message when the activity changes or some time has passed. */

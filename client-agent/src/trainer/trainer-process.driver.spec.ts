@@ -13,6 +13,7 @@ process.on('message', ({ id, call, input }) => {
   const order = call === 'cancel' ? 'cancel' : input.inputs[0].name;
   if (order === 'die') process.kill(process.pid, 'SIGKILL');
   if (order === 'abort') { process.stderr.write('native abort\\n', () => process.abort()); }
+  if (order === 'grow') { const kept = []; for (;;) kept.push(Array.from({ length: 1e5 }, Math.random)); }
   if (order === 'refuse') process.send({ id, kind: 'failed', code: 'LABEL_UNKNOWN', message: 'owl', details: { label: 'owl' } });
   if (order === 'cancel') process.send({ id, kind: 'failed', code: 'CANCELLED', message: 'ended', details: {} });
   if (order === 'pid') {
@@ -59,6 +60,16 @@ describe('the trainer process', () => {
       message: expect.stringContaining(word),
     });
     await expect(trainer.call('predict', order('pid'))).resolves.toHaveLength(1);
+  });
+
+  it('that runs out of memory says so, and the next call has a new one', async () => {
+    const small = createTrainer(join(folder, 'fake.mjs'), { execArgv: ['--max-old-space-size=24'] });
+    await expect(small.call('predict', order('grow'))).rejects.toMatchObject({
+      code: 'TRAINER_OUT_OF_MEMORY',
+      message: expect.stringMatching(/heap/i),
+    });
+    await expect(small.call('predict', order('pid'))).resolves.toHaveLength(1);
+    await small.close();
   });
 
   it('hands on the error of a job with its code', async () => {

@@ -1,13 +1,14 @@
 /**
  * The trainer as the daemon sees it: a process apart, started at the first call and kept between rounds.
- * Native code may abort it and the system may kill it for memory: the calls in hand then fail with TRAINER_FAILED,
- * the daemon lives on, and the next call starts a new one.
+ * Native code may abort it and the system may kill it for memory: the calls in hand then fail with TRAINER_FAILED
+ * or TRAINER_OUT_OF_MEMORY, the daemon lives on, and the next call starts a new one.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { errorCatalogue, GraftError, type ErrorCode } from '@graft/core/error';
 
+import { saysOutOfMemory } from './memory-failure.js';
 import type { CallName, Progress, TrainerCalls, TrainerReply } from './trainer-calls.js';
 
 export interface CallOptions {
@@ -34,16 +35,29 @@ const cancelGraceMs = 3_000;
 /** How long a closing trainer may take before it is killed. */
 const closeGraceMs = 2_000;
 
+/** Characters of its output that are kept: V8 says why it ends and then prints stacks of both languages. */
+const keptWords = 16_000;
+
+/** Who may have sent a signal that nobody here sent. */
+const killers: Readonly<Record<string, string>> = {
+  SIGKILL: ', as a system does that runs out of memory',
+};
+
 interface PendingCall {
   readonly resolve: (output: unknown) => void;
   readonly reject: (error: GraftError) => void;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
+export interface TrainerOptions {
+  /** Options of node. */
+  readonly execArgv?: readonly string[];
+}
+
 /** @param entry the trainer's program; the built trainer.main.js unless a test says otherwise */
 export function createTrainer(
   entry: string = fileURLToPath(new URL('./trainer.main.js', import.meta.url)),
-  onLog: (line: string) => void = () => undefined,
+  { execArgv = [] }: TrainerOptions = {},
 ): Trainer {
   const pending = new Map<number, PendingCall>();
   let child: ChildProcess | undefined;
@@ -53,12 +67,11 @@ export function createTrainer(
     const started = fork(entry, [], {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: [],
+      execArgv: [...execArgv],
     });
     let tail = '';
     const keepTail = (data: Buffer): void => {
-      tail = (tail + data.toString()).slice(-2_000);
-      onLog(data.toString().trimEnd());
+      tail = (tail + data.toString()).slice(-keptWords);
     };
     started.stdout?.on('data', keepTail);
     started.stderr?.on('data', keepTail);
@@ -72,14 +85,15 @@ export function createTrainer(
       const last = lines.find((line) => /error|fatal|abort|terminate|what\(\)/i.test(line)) ?? lines.at(-1);
       const calls = [...pending.values()];
       pending.clear();
+      const code = saysOutOfMemory(tail) ? 'TRAINER_OUT_OF_MEMORY' : 'TRAINER_FAILED';
       for (const call of calls) {
-        call.reject(new GraftError('TRAINER_FAILED', `the trainer process ${how}${last ? `: ${last}` : ''}`));
+        call.reject(new GraftError(code, `the trainer process ${how}${last ? `: ${last}` : ''}`));
       }
     };
     started.once('error', (error) => end(`could not be reached: ${error.message}`));
     // 'close' comes after 'exit', once the last words have been read.
     started.once('close', (code, signal) =>
-      end(signal === null ? `ended with code ${code}` : `was ended by ${signal}`),
+      end(signal === null ? `ended with code ${code}` : `was ended by ${signal}${killers[signal] ?? ''}`),
     );
     child = started;
     return started;

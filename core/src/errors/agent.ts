@@ -128,4 +128,13 @@ export const agentErrors = {
     title: 'The command line is not valid',
     fix: 'Run the command with --help to see what it takes.',
   },
+  TRAINER_OUT_OF_MEMORY: {
+    number: 'GRAFT-2015',
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 507,
+    retryable: false,
+    exit: 1,
+    title: 'The memory of this machine does not suffice for the job',
+    fix: 'Lower training.batchSize in the task, train fewer layers, or give the agent more memory. Other jobs go on.',
+  },
 } as const satisfies Record<string, ErrorRow>;
