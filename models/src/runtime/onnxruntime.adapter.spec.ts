@@ -45,4 +45,27 @@ describe('onnxRuntime', () => {
     });
     await session.dispose();
   });
+
+  it('writes outputs to the tensors that it is given', async () => {
+    const session = await onnxRuntime.load(model('Add', tensor('float32', [2], Float32Array.of(10, 20))), options);
+    const target = tensor('float32', [2, 2], new Float32Array(4));
+    const x = tensor('float32', [2, 2], Float32Array.of(1, 2, 3, 4));
+    const { y } = await session.run({ x }, { y: target });
+    expect(y).toBe(target);
+    expect([...target.data]).toEqual([11, 22, 13, 24]);
+    await session.run({ x: target }, { y: x });
+    expect([...x.data]).toEqual([21, 42, 23, 44]);
+    await session.dispose();
+  });
+
+  it.each([
+    ['another shape', { y: tensor('float32', [1, 2], new Float32Array(2)) }],
+    ['another type', { y: tensor('float64', [2, 2], new Float64Array(4)) }],
+    ['another name', { z: tensor('float32', [2, 2], new Float32Array(4)) }],
+  ])('refuses a tensor of %s to write to', async (_, into) => {
+    const session = await onnxRuntime.load(model('Add', tensor('float32', [2], Float32Array.of(10, 20))), options);
+    const x = tensor('float32', [2, 2], Float32Array.of(1, 2, 3, 4));
+    await expect(session.run({ x }, into)).rejects.toMatchObject({ code: 'RUNTIME_FAILED' });
+    await session.dispose();
+  });
 });

@@ -46,8 +46,15 @@ function sessionOptions({ threads, purpose }: SessionOptions): ort.InferenceSess
   };
 }
 
-function toOrt({ dtype, data, shape }: Tensor): ort.Tensor {
-  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape);
+/** The runtime's view of a tensor, kept as long as the tensor: state that goes round comes back every second step. */
+const views = new WeakMap<Tensor, ort.Tensor>();
+
+function toOrt(value: Tensor): ort.Tensor {
+  const known = views.get(value);
+  if (known !== undefined) return known;
+  const view = new ort.Tensor(value.dtype as 'float32', value.data as Float32Array, value.shape);
+  views.set(value, view);
+  return view;
 }
 
 function fromOrt(name: string, value: ort.Tensor): Tensor {
@@ -65,18 +72,33 @@ const reasonOf = (error: unknown): string =>
 
 function openSession(session: ort.InferenceSession, name: string): Session {
   return {
-    run: async (feeds: Feeds): Promise<Fetches> => {
-      const inputs = Object.fromEntries(Object.entries(feeds).map(([key, value]) => [key, toOrt(value)]));
+    run: async (feeds: Feeds, into: Fetches = {}): Promise<Fetches> => {
       let outputs: ort.InferenceSession.OnnxValueMapType;
       try {
-        outputs = await session.run(inputs);
+        outputs = await session.run(viewsOf(feeds), targetsOf(session.outputNames, into));
       } catch (cause) {
         throw new GraftError('RUNTIME_FAILED', `graph '${name}' did not run: ${reasonOf(cause)}`, { cause });
       }
-      return Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, fromOrt(key, value)]));
+      return Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, into[key] ?? fromOrt(key, value)]));
     },
     dispose: () => session.release(),
   };
+}
+
+function viewsOf(feeds: Feeds): Record<string, ort.Tensor> {
+  return Object.fromEntries(Object.entries(feeds).map(([key, value]) => [key, toOrt(value)]));
+}
+
+/** Every output, with the tensor that it is written to or null for one of the runtime's own. */
+function targetsOf(names: readonly string[], into: Fetches): Record<string, ort.Tensor | null> {
+  const unknown = Object.keys(into).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new RangeError(`the graph has no output '${unknown}' to write`);
+  return Object.fromEntries(
+    names.map((name) => {
+      const target = into[name];
+      return [name, target === undefined ? null : toOrt(target)];
+    }),
+  );
 }
 
 /** @throws GraftError RUNTIME_REFUSED where ONNX Runtime cannot load the graph, RUNTIME_FAILED where a run fails */

@@ -14,8 +14,12 @@ export type Feeds = Readonly<Record<string, Tensor>>;
 export type Fetches = Readonly<Record<string, Tensor>>;
 
 export interface Session {
-  /** Runs the graph. Shapes as the graph declares; a missing feed is an error of the caller. */
-  run(feeds: Feeds): Promise<Fetches>;
+  /**
+   * Runs the graph. Shapes as the graph declares; a missing feed is an error of the caller.
+   * @param into by output name: tensors of exactly the output's type and shape that the runtime writes to and that come back
+   *   in place of new ones. None may share memory with a feed that the graph still reads while the output is written.
+   */
+  run(feeds: Feeds, into?: Fetches): Promise<Fetches>;
   dispose(): Promise<void>;
 }
 
