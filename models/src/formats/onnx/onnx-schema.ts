@@ -157,9 +157,11 @@ const messages: Readonly<Record<string, Record<string, protobuf.IField>>> = {
 };
 
 // onnx.proto is proto2: a field that is present with its default value, a dimension of size 0, is not an absent one.
-const modelType = protobuf.Root.fromJSON({
+const root = protobuf.Root.fromJSON({
   nested: Object.fromEntries(Object.entries(messages).map(([name, fields]) => [name, { fields, edition: 'proto2' }])),
-}).lookupType('Model');
+});
+const modelType = root.lookupType('Model');
+const tensorType = root.lookupType('Tensor');
 
 /** Reads a file; tensors' raw data are views into `bytes`. */
 export function decodeModelProto(bytes: Uint8Array): ModelProto {
@@ -174,6 +176,19 @@ export function decodeModelProto(bytes: Uint8Array): ModelProto {
     if (cause instanceof GraftError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new GraftError('MODEL_MALFORMED', `the file is not an ONNX model: ${reason}`, { cause });
+  }
+}
+
+/** Reads a tensor that is a file of its own, as the data of the ONNX tests are; raw data are views into `bytes`. */
+export function decodeTensorProto(bytes: Uint8Array): TensorProto {
+  try {
+    checkBudget(bytes, messages, { root: 'Tensor' });
+    const message: object = tensorType.decode(bytes);
+    return message;
+  } catch (cause) {
+    if (cause instanceof GraftError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GraftError('MODEL_MALFORMED', `the file is not an ONNX tensor: ${reason}`, { cause });
   }
 }
 

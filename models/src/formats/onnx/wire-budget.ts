@@ -16,7 +16,11 @@ type Messages = Readonly<Record<string, Readonly<Record<string, protobuf.IField>
 const lengthDelimited = 2;
 
 /** Throws MODEL_TOO_LARGE, or an Error where the bytes are not messages at all. */
-export function checkBudget(bytes: Uint8Array, messages: Messages, limit: number = limits.onnxDecodedBytes): void {
+export function checkBudget(
+  bytes: Uint8Array,
+  messages: Messages,
+  { root = 'Model', limit = limits.onnxDecodedBytes }: { readonly root?: string; readonly limit?: number } = {},
+): void {
   const fields = new Map(
     Object.entries(messages).map(([type, byName]) => [
       type,
@@ -50,7 +54,7 @@ export function checkBudget(bytes: Uint8Array, messages: Messages, limit: number
     }
     if (reader.pos !== end) throw new Error(`a message ends at ${reader.pos}, expected ${end}`);
   };
-  walk('Model', bytes.length, 0);
+  walk(root, bytes.length, 0);
 }
 
 /** Of one field, or of all its values where they are packed; a packed varint may be a single byte. */
