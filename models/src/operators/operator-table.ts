@@ -4,7 +4,7 @@ import { GraftError } from '@graft/core/error';
 import type { Node } from '../graph/graph.js';
 import { activationOperators } from './activations.js';
 import { arithmeticOperators } from './arithmetic.js';
-import { convOperators } from './conv.js';
+import { convOperators } from './convolution/conv.js';
 import { elementwiseOperators } from './elementwise.js';
 import { indexingOperators } from './indexing.js';
 import { matmulOperators } from './matmul.js';
