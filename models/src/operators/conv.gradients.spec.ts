@@ -1,0 +1,4 @@
+import { convCases, convReferences } from './conv.cases.contract.js';
+import { describeGradients } from './central-differences.contract.js';
+
+describeGradients('convolutions', convCases, convReferences);
