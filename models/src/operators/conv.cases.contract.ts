@@ -1,11 +1,14 @@
 /** For specs: the cases of convolutions whose gradients are compared, and their float64 references. */
+import type { Node } from '../graph/graph.js';
 import { at, make, none, pick, pickInside, size, sum, type Array64, type Run } from './array64.contract.js';
 import { type GradientCase } from './central-differences.contract.js';
-import { intOf, intsOf } from './site.js';
+import { intOf, intsOf, stringOf } from './site.js';
 
 const image = [1, 4, 4, 5];
+const line = [2, 3, 9];
+const volume = [1, 2, 3, 4, 3];
 
-export const convCases: readonly GradientCase[] = [
+const convolutions: readonly GradientCase[] = [
   { op: 'Conv', shapes: [image, [3, 4, 3, 3], [3]], attributes: { pads: [1, 1, 1, 1] } },
   { op: 'Conv', shapes: [image, [3, 4, 1, 1], [3]] },
   {
@@ -18,11 +21,117 @@ export const convCases: readonly GradientCase[] = [
   { op: 'Conv', shapes: [image, [3, 4, 3, 2]], attributes: { strides: [2, 1], pads: [1, 0, 0, 1] } },
   { op: 'Conv', shapes: [image, [2, 4, 2, 2]], attributes: { dilations: [2, 1] } },
   { op: 'Conv', shapes: [image, [2, 4, 2, 2]], attributes: { strides: [2, 2], dilations: [1, 2], pads: [2, 2, 2, 2] } },
+  { op: 'Conv', shapes: [image, [3, 4, 1, 1]], attributes: { strides: [2, 2] } },
+  {
+    op: 'Conv',
+    shapes: [
+      [1, 2, 8, 7],
+      [3, 2, 1, 1],
+    ],
+    attributes: { strides: [3, 2] },
+  },
+  { op: 'Conv', shapes: [image, [3, 4, 1, 1]], attributes: { pads: [0, 1, 0, 0], strides: [2, 1] } },
   { op: 'Conv', shapes: [image, [4, 1, 3, 3], [4]], attributes: { pads: [1, 1, 1, 1], group: 4 } },
   { op: 'Conv', shapes: [image, [4, 1, 5, 5]], attributes: { pads: [2, 2, 2, 2], strides: [2, 1], group: 4 } },
   { op: 'Conv', shapes: [image, [6, 2, 3, 3], [6]], attributes: { pads: [1, 1, 1, 1], group: 2 } },
   { op: 'Conv', shapes: [image, [8, 1, 2, 3]], attributes: { strides: [1, 2], group: 4 } },
+  {
+    op: 'Conv',
+    shapes: [
+      [1, 3, 8, 8],
+      [2, 3, 5, 5],
+    ],
+    attributes: { strides: [2, 2], pads: [2, 2, 2, 2] },
+    note: 'thin and of many taps',
+  },
+  {
+    op: 'Conv',
+    shapes: [
+      [2, 3, 8, 8],
+      [2, 3, 5, 5],
+    ],
+    attributes: { strides: [2, 2] },
+    note: 'that leaves the last pixels out',
+  },
+  {
+    op: 'Conv',
+    shapes: [
+      [2, 5, 9, 9],
+      [2, 5, 3, 3],
+    ],
+    attributes: { strides: [1, 1], pads: [0, 2, 1, 1] },
+  },
+  {
+    op: 'Conv',
+    shapes: [
+      [1, 129, 3, 3],
+      [1, 129, 2, 2],
+    ],
+    note: 'of many channels',
+  },
+  {
+    op: 'Conv',
+    shapes: [
+      [1, 32, 2, 1],
+      [32, 32, 2, 1],
+    ],
+    attributes: { pads: [1, 0, 0, 0] },
+    note: 'of many filters',
+  },
+  ...['SAME_UPPER', 'SAME_LOWER', 'VALID'].map((auto_pad) => ({
+    op: 'Conv',
+    shapes: [image, [3, 4, 3, 2]],
+    attributes: { auto_pad, strides: [2, 2] },
+  })),
+  ...[
+    {},
+    { pads: [2, 1], strides: [2] },
+    { dilations: [3], pads: [0, 1] },
+    { auto_pad: 'SAME_UPPER', strides: [2] },
+  ].map((attributes) => ({ op: 'Conv', shapes: [line, [4, 3, 3], [4]], attributes })),
+  { op: 'Conv', shapes: [line, [2, 3, 1], [2]] },
+  { op: 'Conv', shapes: [line, [3, 1, 2]], attributes: { group: 3, strides: [2] } },
+  { op: 'Conv', shapes: [line, [6, 1, 3]], attributes: { group: 3, dilations: [2] } },
+  { op: 'Conv', shapes: [volume, [3, 2, 2, 2, 2], [3]], attributes: { pads: [1, 0, 0, 0, 1, 1], strides: [1, 2, 1] } },
+  { op: 'Conv', shapes: [volume, [3, 2, 1, 1, 1]] },
+  { op: 'Conv', shapes: [volume, [2, 1, 2, 3, 2]], attributes: { group: 2, dilations: [2, 1, 1] } },
+  { op: 'Conv', shapes: [volume, [4, 2, 3, 3, 3]], attributes: { pads: [1, 1, 1, 1, 1, 1] } },
 ];
+
+const transposed: readonly GradientCase[] = [
+  { op: 'ConvTranspose', shapes: [image, [4, 2, 3, 3], [2]] },
+  { op: 'ConvTranspose', shapes: [image, [4, 2, 3, 3]], attributes: { strides: [2, 3], pads: [1, 0, 2, 1] } },
+  { op: 'ConvTranspose', shapes: [image, [4, 1, 2, 2]], attributes: { group: 2, dilations: [2, 1], strides: [1, 2] } },
+  {
+    op: 'ConvTranspose',
+    shapes: [image, [4, 1, 3, 3], [4]],
+    attributes: { group: 4, strides: [2, 2], pads: [1, 1, 1, 1] },
+  },
+  {
+    op: 'ConvTranspose',
+    shapes: [image, [4, 2, 3, 3]],
+    attributes: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1] },
+  },
+  { op: 'ConvTranspose', shapes: [image, [4, 2, 3, 3]], attributes: { strides: [2, 2], output_shape: [7, 10] } },
+  ...['SAME_UPPER', 'SAME_LOWER', 'VALID'].map((auto_pad) => ({
+    op: 'ConvTranspose',
+    shapes: [image, [4, 2, 3, 4]],
+    attributes: { auto_pad, strides: [2, 2] },
+  })),
+  {
+    op: 'ConvTranspose',
+    shapes: [line, [3, 2, 4], [2]],
+    attributes: { strides: [3], pads: [1, 2], output_padding: [1] },
+  },
+  { op: 'ConvTranspose', shapes: [line, [3, 2, 1]], attributes: { strides: [2] } },
+  {
+    op: 'ConvTranspose',
+    shapes: [volume, [2, 3, 2, 2, 2], [3]],
+    attributes: { strides: [1, 2, 1], pads: [0, 1, 0, 0, 0, 1] },
+  },
+];
+
+export const convCases: readonly GradientCase[] = [...convolutions, ...transposed];
 
 export interface Geometry {
   readonly kernel: readonly number[];
@@ -32,18 +141,22 @@ export interface Geometry {
 }
 
 export function geometry(node: Node, spatial: readonly number[], kernel: readonly number[]): Geometry {
-  const [strides = [1, 1], dilations = [1, 1], pads = [0, 0, 0, 0]] = [
-    intsOf(node, 'strides'),
-    intsOf(node, 'dilations'),
-    intsOf(node, 'pads'),
-  ];
-  const output = spatial.map((each, i) => {
-    const extent = (dilations[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1;
-    return Math.floor((each + (pads[i] ?? 0) + (pads[i + 2] ?? 0) - extent) / (strides[i] ?? 1)) + 1;
+  const [strides, dilations, pads] = ['strides', 'dilations', 'pads'].map((name) => intsOf(node, name));
+  const mode = stringOf(node, 'auto_pad', 'NOTSET');
+  const axes = spatial.map((each, i) => {
+    const [stride, dilation] = [strides?.[i] ?? 1, dilations?.[i] ?? 1];
+    const extent = dilation * ((kernel[i] ?? 1) - 1) + 1;
+    const [begin, end] = [pads?.[i] ?? 0, pads?.[i + spatial.length] ?? 0];
+    if (!mode.startsWith('SAME')) {
+      return { stride, dilation, begin, output: Math.floor((each + begin + end - extent) / stride) + 1 };
+    }
+    const output = Math.ceil(each / stride);
+    const total = Math.max(0, (output - 1) * stride + extent - each);
+    return { stride, dilation, begin: mode === 'SAME_UPPER' ? total >> 1 : total - (total >> 1), output };
   });
   const place = (position: readonly number[], tap: readonly number[]): number[] =>
-    position.map((each, i) => each * (strides[i] ?? 1) + (tap[i] ?? 0) * (dilations[i] ?? 1) - (pads[i] ?? 0));
-  return { kernel, output, place };
+    axes.map(({ stride, dilation, begin }, i) => (position[i] ?? 0) * stride + (tap[i] ?? 0) * dilation - begin);
+  return { kernel, output: axes.map(({ output }) => output), place };
 }
 
 function conv(node: Node, [x = none, w = none, bias]: readonly (Array64 | undefined)[]): Array64 {
@@ -61,5 +174,42 @@ function conv(node: Node, [x = none, w = none, bias]: readonly (Array64 | undefi
   });
 }
 
+/** Each input element adds its kernel to the output, as the page's first sentence says; pads by the page's formulas. */
+function convTranspose(node: Node, [x = none, w = none, bias]: readonly (Array64 | undefined)[]): Array64 {
+  const [batch = 1, channels = 1, ...spatial] = x.shape;
+  const [, perGroup = 1, ...kernel] = w.shape;
+  const group = intOf(node, 'group', 1);
+  const value = (name: string, i: number, otherwise: number): number => intsOf(node, name)?.[i] ?? otherwise;
+  const mode = stringOf(node, 'auto_pad', 'NOTSET');
+  const axes = spatial.map((each, i) => {
+    const [stride, dilation] = [value('strides', i, 1), value('dilations', i, 1)];
+    const all = stride * (each - 1) + value('output_padding', i, 0) + ((kernel[i] ?? 1) - 1) * dilation + 1;
+    const shape = intsOf(node, 'output_shape')?.[i] ?? (mode.startsWith('SAME') ? each * stride : undefined);
+    if (shape === undefined) {
+      const begin = value('pads', i, 0);
+      return { stride, dilation, begin, output: all - begin - value('pads', i + spatial.length, 0) };
+    }
+    const total = Math.max(0, all - shape);
+    return { stride, dilation, begin: mode === 'SAME_UPPER' ? total >> 1 : total - (total >> 1), output: shape };
+  });
+  const shape = [batch, perGroup * group, ...axes.map(({ output }) => output)];
+  const y = Array.from({ length: size(shape) }, (_, i) => bias?.data[at(i, shape)[1] ?? 0] ?? 0);
+  for (let i = 0; i < x.data.length; i++) {
+    const [n = 0, c = 0, ...position] = at(i, x.shape);
+    const first = Math.floor(c / (channels / group)) * perGroup;
+    const taps = [perGroup, ...kernel];
+    for (let j = 0; j < size(taps); j++) {
+      const [o = 0, ...tap] = at(j, taps);
+      const places = axes.map(
+        ({ stride, dilation, begin }, k) => (position[k] ?? 0) * stride + (tap[k] ?? 0) * dilation - begin,
+      );
+      if (places.some((each, k) => each < 0 || each >= (axes[k]?.output ?? 0))) continue;
+      const target = [n, first + o, ...places].reduce((index, each, k) => index * (shape[k] ?? 1) + each, 0);
+      y[target] = (y[target] ?? 0) + (x.data[i] ?? NaN) * pick(w, [c, o, ...tap]);
+    }
+  }
+  return { shape, data: y };
+}
+
 /** Of one result each. */
-export const convReferences: Readonly<Record<string, Run>> = { Conv: conv };
+export const convReferences: Readonly<Record<string, Run>> = { Conv: conv, ConvTranspose: convTranspose };

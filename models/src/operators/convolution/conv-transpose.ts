@@ -11,8 +11,8 @@ import type { FixedAxis } from '../window.js';
 import { byWeight } from './by-weight.js';
 import { productOver, windowAttributes, type Convolution } from './convolution.js';
 
-/** One spatial axis; `end` is what the output's size leaves, and may be below zero. */
-type TransposedAxis = Omit<FixedAxis, 'input' | 'output'> & { readonly grown: Dimension };
+/** One spatial axis, and the size that it grows to. */
+type TransposedAxis = Omit<FixedAxis, 'input' | 'output' | 'end'> & { readonly grown: Dimension };
 
 export function inferConvTranspose(site: Site): Known[] {
   const [x, w] = [shapeOf(site, 0), shapeOf(site, 1)];
@@ -39,19 +39,18 @@ function axesOf(site: Site): TransposedAxis[] {
     // Some exporters write all axes of the output's shape, the page asks for the spatial ones.
     const shape = intsOf(node, 'output_shape')?.slice(-spatial.length);
     const same = mode === 'SAME_UPPER' || mode === 'SAME_LOWER';
-    if (typeof size !== 'number') return { ...axis, begin: 0, end: 0, grown: `${node.outputs[0] ?? ''}:${i + 2}` };
+    if (typeof size !== 'number') return { ...axis, begin: 0, grown: `${node.outputs[0] ?? ''}:${i + 2}` };
     const whole = (size - 1) * stride + dilation * (kernel - 1) + 1 + more;
     const wanted = shape?.[i] ?? (same ? size * stride : undefined);
     if (wanted === undefined) {
       const given = mode === 'NOTSET' || mode === '';
       const [begin, end] = given ? [of('pads', i) ?? 0, of('pads', i + spatial.length) ?? 0] : [0, 0];
       if (whole - begin - end < 1) throw malformed(node, `pads ${begin} and ${end} away from ${whole} elements`);
-      return { ...axis, begin, end, grown: whole - begin - end };
+      return { ...axis, begin, grown: whole - begin - end };
     }
     const total = Math.max(0, whole - wanted);
     const less = Math.floor(total / 2);
-    const begin = mode === 'SAME_UPPER' ? less : total - less;
-    return { ...axis, begin, end: total - begin, grown: wanted };
+    return { ...axis, begin: mode === 'SAME_UPPER' ? less : total - less, grown: wanted };
   });
 }
 
@@ -62,8 +61,10 @@ export function convTransposeGradient(site: GradientSite, dy: string, build: Gra
   const sizes = shapeOf(site, 0).slice(2);
   const axes = axesOf(site).map(({ grown, ...axis }, i): FixedAxis => {
     const output = fixedSize(site, sizes[i], 'spatial size');
-    const reached = (output - 1) * axis.stride + axis.dilation * (axis.kernel - 1) + 1 - axis.begin - axis.end;
-    return { ...axis, input: Math.min(reached, fixedSize(site, grown, 'spatial size')), output };
+    // Beyond what taps reach lies padding of the output, which nothing has an influence on.
+    const reached = (output - 1) * axis.stride + axis.dilation * (axis.kernel - 1) + 1 - axis.begin;
+    const input = Math.min(reached, fixedSize(site, grown, 'spatial size'));
+    return { ...axis, input, output, end: reached - input };
   });
   const conv: Convolution = {
     x: reachedBy(axes, dy, build),

@@ -1,6 +1,5 @@
 /** A convolution of any rank with all its sizes known: what the forms of its forward pass and of its gradients are written from. */
-import type { DType } from '@graft/core/tensor';
-
+import type { ElementType } from '../../graph/element-type.js';
 import type { Dimension } from '../../graph/graph.js';
 import type { Attributes } from '../graph-builder.js';
 import type { Site } from '../operator.js';
@@ -11,7 +10,7 @@ export interface Convolution {
   /** Names of the input [N, channels, ...] and the weight [filters, channels / group, ...kernel]. */
   readonly x: string;
   readonly w: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly group: number;
   /** Channels of input and output. */
   readonly channels: number;
