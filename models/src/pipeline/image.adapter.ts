@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { GraftError } from '@graft/core/error';
 import { tensor, type Tensor } from '@graft/core/tensor';
 
-import { exampleShape, type ImagePreprocessing } from './preprocessing.js';
+import type { ImagePreprocessing } from './preprocessing.js';
 import { resizeBilinear, type Raster } from './resize-bilinear.js';
 
 /** An encoded image, in a file or in memory; `name` stands in errors. */
@@ -21,7 +21,10 @@ interface GreyImage {
 export type ImageSource = ImageFile | GreyImage;
 
 /** 100 megapixels: larger than any camera's picture, small enough that a bomb of zeros does not fill the memory. */
-const limitInputPixels = 100_000_000;
+const maxPixels = 100_000_000;
+
+/** The largest side of a JPEG; thinner images are no pictures. */
+const maxSide = 65_535;
 
 /** Raster formats; SVG and PDF are programs and stay out. */
 const formats: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp', 'gif', 'tiff', 'heif', 'avif']);
@@ -49,10 +52,17 @@ function greyRaster({ grey, width, height }: GreyImage): Raster {
 }
 
 async function decodeFile(source: ImageFile, { channels }: ImagePreprocessing): Promise<Raster> {
-  const image = sharp('file' in source ? source.file : source.bytes, { limitInputPixels, failOn: 'truncated' });
-  const { format } = await image.metadata();
+  const input = 'file' in source ? source.file : source.bytes;
+  // Only the header is read here, so that the limit is ours to name.
+  const { format, width, height } = await sharp(input, { limitInputPixels: false }).metadata();
   if (!formats.has(format)) throw new Error(`format ${format} is not read`);
-  const { data, info } = await image
+  if (width * height > maxPixels) {
+    throw new Error(`it has ${width} x ${height} = ${width * height} pixels, the limit is ${maxPixels}`);
+  }
+  if (Math.max(width, height) > maxSide) {
+    throw new Error(`it is ${width} x ${height}, the limit of a side is ${maxSide} pixels`);
+  }
+  const { data, info } = await sharp(input, { limitInputPixels: maxPixels, failOn: 'truncated' })
     .autoOrient()
     .flatten({ background: '#ffffff' })
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
@@ -68,10 +78,16 @@ function planes(raster: Raster, preprocessing: ImagePreprocessing): Tensor<'floa
     throw new Error(`it has ${raster.channels} channels after decoding, expected ${channels}`);
   }
   const resized = resizeBilinear(raster, { width, height });
-  const values = new Float32Array(channels * height * width);
-  for (let i = 0; i < values.length; i++) {
-    const pixel = resized[i % resized.length] ?? 0;
-    values[i] = (invert ? 255 - pixel : pixel) * scale + offset;
+  const area = height * width;
+  const values = new Float32Array(channels * area);
+  for (let channel = 0; channel < channels; channel++) {
+    const factor = typeof scale === 'number' ? scale : (scale[channel] ?? 1);
+    const shift = typeof offset === 'number' ? offset : (offset[channel] ?? 0);
+    const from = raster.channels === 1 ? 0 : channel * area;
+    for (let i = 0; i < area; i++) {
+      const pixel = resized[from + i] ?? 0;
+      values[channel * area + i] = (invert ? 255 - pixel : pixel) * factor + shift;
+    }
   }
-  return tensor('float32', exampleShape(preprocessing), values);
+  return tensor('float32', [channels, height, width], values);
 }

@@ -4,13 +4,10 @@
  */
 import { z } from 'zod';
 
+import { blobRefSchema, type BlobRef } from './blob-ref.js';
 import { preprocessingSchema } from './preprocessing.js';
 
-/** The address of a blob: its SHA-256 in hex, and its size. */
-export const blobRefSchema = z.object({
-  hash: z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex'),
-  sizeBytes: z.int().min(0),
-});
+export { blobRefSchema, type BlobRef };
 
 /**
  * A graph and its weights. Later files override earlier names; float16 tensors are widened to float32 on load
@@ -30,6 +27,18 @@ export const pipelineSchema = z.object({
   labels: labelsSchema,
 });
 
-export type BlobRef = z.infer<typeof blobRefSchema>;
 export type Part = z.infer<typeof partSchema>;
 export type Pipeline = z.infer<typeof pipelineSchema>;
+
+/** Every blob of pipelines, each once: graphs, weights, and the tokenizer of a text. */
+export function blobsOf(...pipelines: readonly (Pipeline | undefined)[]): BlobRef[] {
+  const blobs = new Map<string, BlobRef>();
+  for (const pipeline of pipelines) {
+    if (pipeline === undefined) continue;
+    const { preprocessing, trunk, tail } = pipeline;
+    const parts = trunk === undefined ? [tail] : [trunk, tail];
+    for (const blob of parts.flatMap(({ graph, weights }) => [graph, ...weights])) blobs.set(blob.hash, blob);
+    if (preprocessing.kind === 'text') blobs.set(preprocessing.tokenizer.hash, preprocessing.tokenizer);
+  }
+  return [...blobs.values()];
+}
