@@ -5,7 +5,7 @@ import type { Tensor } from '@graft/core/tensor';
 import type { Model } from '@graft/models/graph/graph';
 import { stack } from '@graft/models/pipeline/features';
 import type { Runtime, Session } from '@graft/models/runtime/runtime';
-import type { TrainingStep } from '@graft/models/training/build-training-step';
+import type { TrainingStep } from '@graft/models/training/training-step';
 import { trainingStepOf, trainWith, type TrainingOptions } from '@graft/models/training/training-session';
 
 import { oneThread } from './resident-sessions.adapter.js';

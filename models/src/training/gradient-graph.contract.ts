@@ -7,7 +7,7 @@ import { scopeOf } from '../operators/infer-shapes.js';
 import { TypeScope } from '../operators/type-scope.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { differentiate } from './differentiate.js';
-import { softmaxCrossEntropy } from './loss.js';
+import { softmaxCrossEntropy } from './losses/softmax-cross-entropy.js';
 
 /** A model with the input 'x' and one output, which `write` makes. */
 export function modelOf(
@@ -73,7 +73,14 @@ export async function gradientsOf(
 
 function seedOf(objective: Objective, build: GraphBuilder): { loss?: string; output: string; gradient: string } {
   if (objective.kind === 'cross-entropy')
-    return { output: 'logits', ...softmaxCrossEntropy('logits', 'labels', build) };
+    return {
+      output: 'logits',
+      ...softmaxCrossEntropy(
+        { kind: 'softmax-cross-entropy' },
+        { output: 'logits', targets: { labels: 'labels' } },
+        build,
+      ),
+    };
   return { output: objective.output, gradient: build.constant(objective.onto) };
 }
 

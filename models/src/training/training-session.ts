@@ -1,12 +1,15 @@
 /** Trains a model on features and labels, over the runtime port; the same seed gives the same weights on one thread. */
 import { GraftError } from '@graft/core/error';
 import { random } from '@graft/core/random';
-import { elementCount, tensor, zeros, type Tensor, type Weights } from '@graft/core/tensor';
+import { elementCount, tensor, type Tensor, type Weights } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
 import type { Runtime, Session } from '../runtime/runtime.js';
-import { buildTrainingStep, type TrainingStep } from './build-training-step.js';
-import { stepScalars, type OptimizerSpec } from './optimizer.js';
+import { buildTrainingStep } from './build-training-step.js';
+import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
+import { stepScalars } from './optimizers/step-scalars.js';
+import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from './step-feeds.js';
+import type { TrainingStep } from './training-step.js';
 
 export interface TrainingOptions {
   readonly epochs: number;
@@ -70,7 +73,7 @@ export function trainingStepOf({
     trainable,
     loss: 'softmax-cross-entropy',
     optimizer: optimizerOf(options),
-    inputShape: ['batch', ...features.shape.slice(1)],
+    inputShapes: { [model.graph.inputs[0]?.name ?? '']: ['batch', ...features.shape.slice(1)] },
   });
 }
 
@@ -114,7 +117,7 @@ export async function trainWith(
   const batches = batchBuffers(job, Math.min(batchSize, count));
   const steps = epochs * Math.ceil(count / batchSize);
   const stream = random(job.seed);
-  let state = startOf(loaded);
+  let state = firstState(step, loaded.initial);
   let [done, initialLoss, epochLoss] = [0, NaN, NaN];
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = stream.shuffle([...Array(count).keys()]);
@@ -125,8 +128,7 @@ export async function trainWith(
       const fetches = await session.run({
         ...state,
         ...batches(step, rows),
-        [step.rate]: scalar(scalars.rate),
-        ...(step.epsilon !== undefined && { [step.epsilon]: scalar(scalars.epsilon) }),
+        ...scalarFeeds(step, { ...scalars }),
       });
       done += 1;
       const loss = numberOf(fetches[step.loss]);
@@ -138,7 +140,7 @@ export async function trainWith(
     }
     epochLoss = total / count;
   }
-  return { weights: weightsOf(step, state), loss: epochLoss, initialLoss, steps: done };
+  return { weights: weightsIn(step, state), loss: epochLoss, initialLoss, steps: done };
 }
 
 function checkData({ features, labels }: Job, classes: number): void {
@@ -169,40 +171,14 @@ function batchBuffers({ features, labels }: Job, batchSize: number) {
       labelBuffer[i] = labels[row] ?? 0;
     }
     return {
-      [step.features]: tensor('float32', [rows.length, ...shape], rowBuffer.subarray(0, rows.length * length)),
-      [step.labels]: tensor('int32', [rows.length], labelBuffer.subarray(0, rows.length)),
+      [step.inputs[0]?.name ?? '']: tensor(
+        'float32',
+        [rows.length, ...shape],
+        rowBuffer.subarray(0, rows.length * length),
+      ),
+      [targetOf(step, 'labels').name]: tensor('int32', [rows.length], labelBuffer.subarray(0, rows.length)),
     };
   };
 }
 
-function startOf({ step, initial }: LoadedStep): Record<string, Tensor> {
-  const weights = [...step.weightSlots].map(([name, { input }]): [string, Tensor] => {
-    const value = initial.get(name);
-    if (value === undefined) throw new GraftError('TENSOR_UNKNOWN', `there is no initial value of '${name}'`);
-    return [input, value];
-  });
-  const state = step.stateSlots.map(({ input, shape }): [string, Tensor] => [input, zeros('float32', shape)]);
-  return Object.fromEntries([...weights, ...state]);
-}
-
-function nextState(step: TrainingStep, fetches: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
-  const slots = [...step.weightSlots.values(), ...step.stateSlots];
-  return Object.fromEntries(
-    slots.flatMap(({ input, output }) => {
-      const value = fetches[output];
-      return value === undefined ? [] : [[input, value]];
-    }),
-  );
-}
-
-function weightsOf(step: TrainingStep, state: Readonly<Record<string, Tensor>>): Map<string, Tensor<'float32'>> {
-  return new Map(
-    [...step.weightSlots].flatMap(([name, { input }]): [string, Tensor<'float32'>][] => {
-      const value = state[input];
-      return value?.dtype === 'float32' ? [[name, value]] : [];
-    }),
-  );
-}
-
-const scalar = (value: number): Tensor<'float32'> => tensor('float32', [], Float32Array.of(value));
 const numberOf = (value: Tensor | undefined): number => (value?.dtype === 'float32' ? (value.data[0] ?? NaN) : NaN);

@@ -2,14 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { tensor, zeros, type Tensor } from '@graft/core/tensor';
+import { tensor, type Tensor } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
 import type { GraphBuilder } from '../operators/graph-builder.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from './build-training-step.js';
 import { gradientsOf, modelOf, relativeError } from './gradient-graph.contract.js';
-import { stepScalars, type OptimizerSpec } from './optimizer.js';
+import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
+import { stepScalars } from './optimizers/step-scalars.js';
+import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from './step-feeds.js';
 
 interface Numbers {
   readonly shape: readonly number[];
@@ -152,39 +154,35 @@ describe('twenty steps', () => {
       optimizer,
     });
     const session = await onnxRuntime.load(step, { threads: 1, purpose: 'training' });
-    const slots = [...step.weightSlots.values(), ...step.stateSlots];
-    let state: Record<string, Tensor> = Object.fromEntries([
-      ...[...step.weightSlots].map(([name, { input }]) => [
-        input,
-        float(vectors.weights[name] ?? { shape: [], data: [] }),
-      ]),
-      ...step.stateSlots.map(({ input, shape }) => [input, zeros('float32', shape)]),
-    ]);
+    const initial = new Map(Object.entries(vectors.weights).map(([name, value]) => [name, float(value)]));
+    let state = firstState(step, initial);
     const [count = 0, length = 0] = vectors.features.shape;
     const seen: number[] = [];
     for (let i = 0, begin = 0; i < losses.length; i++) {
       const end = Math.min(begin + vectors.batch, count);
-      const { rate, epsilon } = stepScalars(step.optimizer, learningRate, i + 1);
       const fetches = await session.run({
         ...state,
-        [step.features]: tensor(
+        x: tensor(
           'float32',
           [end - begin, length],
           Float32Array.from(vectors.features.data.slice(begin * length, end * length)),
         ),
-        [step.labels]: tensor('int32', [end - begin], Int32Array.from(vectors.labels.slice(begin, end))),
-        [step.rate]: tensor('float32', [], Float32Array.of(rate)),
-        ...(step.epsilon !== undefined && { [step.epsilon]: tensor('float32', [], Float32Array.of(epsilon)) }),
+        [targetOf(step, 'labels').name]: tensor(
+          'int32',
+          [end - begin],
+          Int32Array.from(vectors.labels.slice(begin, end)),
+        ),
+        ...scalarFeeds(step, { ...stepScalars(step.optimizer, learningRate, i + 1) }),
       });
       seen.push(Number(fetches[step.loss]?.data[0]));
-      state = Object.fromEntries(slots.map(({ input, output }) => [input, fetches[output] ?? zeros('float32', [0])]));
+      state = nextState(step, fetches);
       begin = end === count ? 0 : end;
     }
     await session.dispose();
     expect(relativeError(seen, losses)).toBeLessThanOrEqual(1e-4);
     for (const [name, { data }] of Object.entries(weights)) {
-      const value = state[step.weightSlots.get(name)?.input ?? ''];
-      expect(value?.dtype === 'float32' ? relativeError(value.data, data) : NaN).toBeLessThanOrEqual(1e-4);
+      const value = weightsIn(step, state).get(name);
+      expect(value === undefined ? NaN : relativeError(value.data, data)).toBeLessThanOrEqual(1e-4);
     }
   });
 });

@@ -6,8 +6,11 @@ import type { Model } from '../graph/graph.js';
 import { GraphBuilder } from '../operators/graph-builder.js';
 import { TypeScope } from '../operators/type-scope.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
-import { addUpdate, stateNamesOf, stepScalars, type OptimizerSpec } from './optimizer.js';
-import { addUpdates, type Slot } from './updates.js';
+import { addUpdate, stateNamesOf } from './optimizers/optimizer.js';
+import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
+import { stepScalars } from './optimizers/step-scalars.js';
+import type { Slot } from './training-step.js';
+import { addUpdates } from './updates.js';
 
 /** On both sides of 65,536 elements, the size from which a tensor is updated alone. */
 const shapes = new Map<string, readonly number[]>([
@@ -61,7 +64,8 @@ const alone =
     for (const [name, shape] of shapes) {
       const state = stateNamesOf(optimizer).map((kind) => `${name}/${kind}`);
       for (const each of state) build.declare(each, { dtype: 'float32', shape });
-      const updated = addUpdate(optimizer, { weight: name, gradient: gradientOf(name), state, ...scalars }, build);
+      const update = { weight: name, gradient: gradientOf(name), state, scalars, decayed: true };
+      const updated = addUpdate(optimizer, update, build);
       weights.set(name, { input: name, output: updated.weight, shape });
       slots.push(...state.map((input, i) => ({ input, output: updated.state[i] ?? '', shape })));
     }

@@ -1,16 +1,15 @@
 /** The end of a training step: from gradients to new weights and new optimizer state. */
 import { GraftError } from '@graft/core/error';
-import { elementCount } from '@graft/core/tensor';
 
 import type { GraphBuilder } from '../operators/graph-builder.js';
-import { addUpdate, stateNamesOf, type OptimizerSpec } from './optimizer.js';
-
-/** Where one tensor goes in and where its successor comes out. */
-export interface Slot {
-  readonly input: string;
-  readonly output: string;
-  readonly shape: readonly number[];
-}
+import { accumulated, type Accumulation } from './optimizers/accumulate.js';
+import { clipped } from './optimizers/clip.js';
+import { groupsOf, joined, parted, type Group } from './optimizers/groups.js';
+import { addUpdate, stateNamesOf } from './optimizers/optimizer.js';
+import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
+import { allFinite, unscaled } from './optimizers/loss-scale.js';
+import { addWeightTerms, type WeightTerms } from './regularizers/weight-terms.js';
+import type { ScalarRole, Slot } from './training-step.js';
 
 export interface UpdatesOptions {
   /** Of the trainable weights, by name. */
@@ -18,82 +17,76 @@ export interface UpdatesOptions {
   /** By name of the weight. */
   readonly gradients: ReadonlyMap<string, string>;
   readonly optimizer: OptimizerSpec;
-  readonly scalars: { readonly rate: string; readonly epsilon: string };
+  /** Declared inputs. With 'lossScale' the gradients are divided by it, and nothing changes where one is not finite. */
+  readonly scalars: Readonly<Partial<Record<ScalarRole, string>>>;
+  readonly terms?: WeightTerms;
+  readonly clipNorm?: number;
+  /** Reads 'share' and 'apply'. */
+  readonly accumulate?: boolean;
+}
+
+export interface Updates {
+  readonly weightSlots: ReadonlyMap<string, Slot>;
+  readonly stateSlots: readonly Slot[];
+  /** Scalar 1 or 0, only with a loss scale. */
+  readonly finite?: string;
 }
 
 /**
- * Tensors below this size are updated together as one vector: ten operators for each would cost more than their arithmetic.
- * Larger ones alone, since joining them would copy what does not fit the cache.
+ * Adds the updates of all weights. The order is: loss scale, accumulation, regularizers, clipping, optimizer.
+ * Throws NOT_DIFFERENTIABLE where a weight has no gradient.
  */
-const jointElements = 65_536;
-
-/** Adds the updates of all weights. Throws NOT_DIFFERENTIABLE where a weight has no gradient. */
-export function addUpdates(
-  options: UpdatesOptions,
-  build: GraphBuilder,
-): { weightSlots: ReadonlyMap<string, Slot>; stateSlots: readonly Slot[] } {
-  const sizes = [...options.shapes].map(([name, shape]) => ({ name, shape, length: elementCount(shape) }));
-  const large = sizes.filter(({ length }) => length >= jointElements).map((one) => [one]);
-  const small = sizes.filter(({ length }) => length < jointElements);
-  const groups = small.length > 0 ? [small, ...large] : large;
-  const updates = groups.map((members, i) => updateGroup(members, `train/state.${i}`, { options, build }));
-  const outputs = new Map(updates.flatMap(({ weights }) => weights));
-  const weightSlots = new Map(
-    sizes.map(({ name, shape }) => [name, { input: name, output: outputs.get(name) ?? name, shape }]),
-  );
-  return { weightSlots, stateSlots: updates.flatMap(({ state }) => state) };
-}
-
-interface Member {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly length: number;
-}
-
-/** Flat, since the runtime's arithmetic with a scalar is ten times slower on shapes that end in 1, as those of 1x1 kernels do. */
-function updateGroup(
-  members: readonly Member[],
-  prefix: string,
-  { options, build }: { options: UpdatesOptions; build: GraphBuilder },
-): { weights: [string, string][]; state: Slot[] } {
-  const { gradients, optimizer, scalars } = options;
-  const total = members.reduce((sum, { length }) => sum + length, 0);
-  const state = stateNamesOf(optimizer).map((kind) => `${prefix}/${kind}`);
-  for (const name of state) build.declare(name, { dtype: 'float32', shape: [total] });
-  const updated = addUpdate(
-    optimizer,
-    {
-      weight: joined(
-        members.map(({ name }) => name),
-        build,
-      ),
-      gradient: joined(
-        members.map(({ name }) => gradientOf(name, gradients)),
-        build,
-      ),
-      state,
-      ...scalars,
-    },
-    build,
-  );
-  const parts =
-    members.length === 1
-      ? [updated.weight]
-      : build.addMany('Split', [updated.weight, build.ints(members.map(({ length }) => length))], members.length, {
-          axis: 0,
-        });
+export function addUpdates(options: UpdatesOptions, build: GraphBuilder): Updates {
+  const { shapes, gradients, optimizer, scalars, terms, clipNorm } = options;
+  const groups = groupsOf(shapes, optimizer);
+  const weights = groups.map((group) => joined(group, (name) => name, build));
+  let vectors = groups.map((group) => joined(group, (name) => gradientOf(name, gradients), build));
+  if (scalars.lossScale !== undefined) vectors = unscaled(vectors, scalars.lossScale, build);
+  const finite = scalars.lossScale === undefined ? undefined : allFinite(vectors, build);
+  let accumulation: Accumulation = { vectors, slots: [], gate: finite };
+  if (options.accumulate === true) accumulation = accumulated({ vectors, finite, scalars }, build);
+  vectors = groups.map((group, i) => {
+    const site = { group, weight: weights[i] ?? '', vector: accumulation.vectors[i] ?? '' };
+    return terms === undefined ? site.vector : addWeightTerms(terms, site, build);
+  });
+  if (clipNorm !== undefined) vectors = clipped(vectors, clipNorm, build);
+  const updated = groups.map((group, i) => {
+    const site = { group, weight: weights[i] ?? '', gradient: vectors[i] ?? '', prefix: `train/state.${i}` };
+    return updateGroup(site, { options, gate: accumulation.gate }, build);
+  });
+  const outputs = new Map(updated.flatMap((each) => each.weights));
   return {
-    weights: members.map(({ name, shape }, i) => [name, build.add('Reshape', [parts[i] ?? '', build.ints(shape)])]),
-    state: state.map((input, i) => ({ input, output: updated.state[i] ?? '', shape: [total] })),
+    weightSlots: new Map(
+      [...shapes].map(([name, shape]) => [name, { input: name, output: outputs.get(name) ?? name, shape }]),
+    ),
+    stateSlots: [...updated.flatMap(({ state }) => state), ...accumulation.slots],
+    ...(finite !== undefined && { finite }),
   };
 }
 
-/** One vector of all elements. */
-function joined(names: readonly string[], build: GraphBuilder): string {
-  const vectors = names.map((name) =>
-    build.shapeOf(name).length === 1 ? name : build.add('Reshape', [name, build.ints([-1])]),
-  );
-  return vectors.length === 1 ? (vectors[0] ?? '') : build.add('Concat', vectors, { axis: 0 });
+interface GroupSite {
+  readonly group: Group;
+  readonly weight: string;
+  readonly gradient: string;
+  readonly prefix: string;
+}
+
+function updateGroup(
+  { group, weight, gradient, prefix }: GroupSite,
+  { options, gate }: { options: UpdatesOptions; gate: string | undefined },
+  build: GraphBuilder,
+): { weights: [string, string][]; state: Slot[] } {
+  const { optimizer, scalars } = options;
+  const state = stateNamesOf(optimizer).map((kind) => `${prefix}/${kind}`);
+  const shape = [group.length];
+  for (const name of state) build.declare(name, { dtype: 'float32', shape });
+  const updated = addUpdate(optimizer, { weight, gradient, state, scalars, decayed: group.decayed }, build);
+  const kept = (next: string, last: string): string =>
+    gate === undefined ? next : build.add('Where', [gate, next, last]);
+  return {
+    weights: parted(group, kept(updated.weight, weight), build),
+    state: state.map((input, i) => ({ input, output: kept(updated.state[i] ?? '', input), shape })),
+  };
 }
 
 function gradientOf(name: string, gradients: ReadonlyMap<string, string>): string {
@@ -102,5 +95,6 @@ function gradientOf(name: string, gradients: ReadonlyMap<string, string>): strin
   throw new GraftError(
     'NOT_DIFFERENTIABLE',
     `weight '${name}' has no influence on the logits, so it cannot be trained`,
+    { details: { weight: name } },
   );
 }
