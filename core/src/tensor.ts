@@ -12,9 +12,14 @@ export type DType =
   | 'uint32'
   | 'int64'
   | 'uint64'
-  | 'bool';
+  | 'bool'
+  | 'bfloat16'
+  | 'float8e4m3fn'
+  | 'float8e4m3fnuz'
+  | 'float8e5m2'
+  | 'float8e5m2fnuz';
 
-/** float16 is stored as its bits in a Uint16Array, bool as 0 and 1 in a Uint8Array. */
+/** float16, bfloat16 and the float8 types are stored as their bits in words of their width, bool as 0 and 1 in a Uint8Array. */
 export interface TensorData {
   float32: Float32Array;
   float16: Uint16Array;
@@ -28,6 +33,11 @@ export interface TensorData {
   int64: BigInt64Array;
   uint64: BigUint64Array;
   bool: Uint8Array;
+  bfloat16: Uint16Array;
+  float8e4m3fn: Uint8Array;
+  float8e4m3fnuz: Uint8Array;
+  float8e5m2: Uint8Array;
+  float8e5m2fnuz: Uint8Array;
 }
 
 export type Tensor<D extends DType = DType> = {
@@ -50,7 +60,17 @@ export const bytesPerElement: Readonly<Record<DType, number>> = {
   int64: 8,
   uint64: 8,
   bool: 1,
+  bfloat16: 2,
+  float8e4m3fn: 1,
+  float8e4m3fnuz: 1,
+  float8e5m2: 1,
+  float8e5m2fnuz: 1,
 };
+
+/** Whether the array of a tensor of this type holds its numbers, not the bits of a type that JavaScript does not have. */
+export function holdsNumbers(dtype: DType): boolean {
+  return !dtype.startsWith('float8') && !dtype.endsWith('float16');
+}
 
 const constructors = {
   float32: Float32Array,
@@ -65,6 +85,11 @@ const constructors = {
   int64: BigInt64Array,
   uint64: BigUint64Array,
   bool: Uint8Array,
+  bfloat16: Uint16Array,
+  float8e4m3fn: Uint8Array,
+  float8e4m3fnuz: Uint8Array,
+  float8e5m2: Uint8Array,
+  float8e5m2fnuz: Uint8Array,
 } as const;
 
 /** Number of elements of a shape; 1 for a scalar. */

@@ -21,6 +21,11 @@ const codeOf = {
   int64: 'I64',
   uint64: 'U64',
   bool: 'BOOL',
+  bfloat16: 'BF16',
+  float8e4m3fn: 'F8_E4M3',
+  float8e4m3fnuz: 'F8_E4M3FNUZ',
+  float8e5m2: 'F8_E5M2',
+  float8e5m2fnuz: 'F8_E5M2FNUZ',
 } as const satisfies Record<DType, string>;
 
 const dtypeOf = new Map<unknown, DType>(Object.entries(codeOf).map(([dtype, code]) => [code, dtype as DType]));

@@ -2,7 +2,9 @@
  * A model as data: an ONNX graph normalised to one opset, and its weights beside it.
  * Everything behind the importer knows this opset and no other.
  */
-import type { DType, Tensor, Weights } from '@graft/core/tensor';
+import type { Tensor, Weights } from '@graft/core/tensor';
+
+import type { ElementType, OpaqueTensor } from './element-type.js';
 
 /** The internal opset of the default ONNX domain. */
 export const internalOpset = 21;
@@ -10,10 +12,15 @@ export const internalOpset = 21;
 /** A dimension is a number or a symbol; equal symbols are equal sizes. */
 export type Dimension = number | string;
 
+/** A value that is no tensor itself: a list of tensors, or one that may be missing. */
+export type Container = 'sequence' | 'optional' | 'optional sequence';
+
 export interface ValueType {
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   /** Undefined where even the rank is unknown. */
   readonly shape?: readonly Dimension[];
+  /** Where it is there, `dtype` and `shape` are those of the tensors inside. */
+  readonly container?: Container;
 }
 
 export interface Value extends ValueType {
@@ -28,7 +35,9 @@ export type Attribute =
   | { readonly kind: 'graph'; readonly value: Graph }
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'strings'; readonly value: readonly string[] };
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  | { readonly kind: 'opaque'; readonly value: OpaqueTensor }
+  | { readonly kind: 'type'; readonly value: ValueType };
 
 export interface Node {
   /** Unique in its graph. */

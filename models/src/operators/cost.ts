@@ -1,7 +1,7 @@
 /** What running a graph once costs: arithmetic, bytes moved and the most memory that is held at a time, from the operator table. */
-import { bytesPerElement } from '@graft/core/tensor';
 
 import { namesRead } from '../graph/captures.js';
+import { bytesOfElement } from '../graph/element-type.js';
 import type { Model } from '../graph/graph.js';
 import { scopeOf, type InputShapes } from './infer-shapes.js';
 import { sizeOf, type Known } from './operator.js';
@@ -43,7 +43,7 @@ export function costOf(model: Model, inputShapes: InputShapes = {}): GraphCost {
 }
 
 function bytesOf(known: Known): number {
-  return sizeOf(known) * bytesPerElement[known.dtype];
+  return sizeOf(known) * bytesOfElement(known.dtype);
 }
 
 /** Liveness in the order of the nodes: a value lives from its node to the last node that reads it, outputs to the end. */

@@ -3,7 +3,7 @@ import { castTo } from './broadcast.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { operator, view, type Known, type Operator, type OperatorRows, type Site } from './operator.js';
 import { inputOf, intOf, unsupported } from './site.js';
-import { dtypeOf } from '../formats/onnx/data-types.js';
+import { elementTypeOf } from '../formats/onnx/data-types.js';
 
 /** The type of the first input; the numbers are not followed. */
 export function sameType(site: Site): Known[] {
@@ -37,7 +37,7 @@ export function elementwise(derivative: (values: Values) => string, flops = 1): 
 
 function inferCast(site: Site): Known[] {
   const { shape, elements } = inputOf(site, 0);
-  const dtype = dtypeOf(intOf(site.node, 'to', 0));
+  const dtype = elementTypeOf(intOf(site.node, 'to', 0));
   if (dtype === undefined) throw unsupported(site.node, 'casts to an element type that is not supported');
   return [
     {

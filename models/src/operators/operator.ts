@@ -2,8 +2,8 @@
  * What is known of an operator, in one row: the types of its results, its gradient, its cost and who runs it.
  * Shape inference, differentiation, conversion and reports all read these rows.
  */
-import { bytesPerElement } from '@graft/core/tensor';
 
+import { bytesOfElement } from '../graph/element-type.js';
 import type { ValueType, Dimension, Node } from '../graph/graph.js';
 import type { GraphBuilder } from './graph-builder.js';
 
@@ -60,7 +60,7 @@ export function sizeOf(known: Known | undefined): number {
 
 /** Bytes of a value; symbols count as 1. */
 export function bytesOfKnown(known: Known | undefined): number {
-  return known === undefined ? 0 : sizeOf(known) * bytesPerElement[known.dtype];
+  return known === undefined ? 0 : sizeOf(known) * bytesOfElement(known.dtype);
 }
 
 const sumOfBytes = (values: readonly (Known | undefined)[]): number =>

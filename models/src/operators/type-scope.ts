@@ -1,6 +1,6 @@
 /** The types of all values of a graph, learnt node by node from the operator table. */
 import { GraftError } from '@graft/core/error';
-import { type Tensor } from '@graft/core/tensor';
+import { holdsNumbers, type Tensor } from '@graft/core/tensor';
 
 import type { Dimension, Node } from '../graph/graph.js';
 import type { Known, Site } from './operator.js';
@@ -17,7 +17,7 @@ export class TypeScope {
   }
 
   declareTensor(name: string, { dtype, shape, data }: Tensor): void {
-    const elements = data.length <= followedElements ? { elements: Array.from(data as Iterable<number>, Number) } : {};
+    const elements = data.length <= followedElements && holdsNumbers(dtype) ? { elements: Array.from(data as Iterable<number>, Number) } : {};
     this.known.set(name, { dtype, shape, ...elements });
   }
 

@@ -46,6 +46,7 @@ export interface AttributeProto {
   floats?: readonly number[];
   ints?: readonly Int64[];
   strings?: readonly Uint8Array[];
+  tp?: TypeProto;
 }
 
 export interface DimensionProto {
@@ -53,9 +54,17 @@ export interface DimensionProto {
   dimParam?: string;
 }
 
+export interface TypeProto {
+  tensorType?: { elemType?: number; shape?: { dim?: readonly DimensionProto[] } };
+  sequenceType?: { elemType?: TypeProto };
+  mapType?: object;
+  sparseTensorType?: object;
+  optionalType?: { elemType?: TypeProto };
+}
+
 export interface ValueInfoProto {
   name?: string;
-  type?: { tensorType?: { elemType?: number; shape?: { dim?: readonly DimensionProto[] } } };
+  type?: TypeProto;
 }
 
 export interface NodeProto {
@@ -77,14 +86,33 @@ export interface GraphProto {
   output?: readonly ValueInfoProto[];
 }
 
+export interface FunctionProto {
+  name?: string;
+  domain?: string;
+  overload?: string;
+  input?: readonly string[];
+  output?: readonly string[];
+  /** Attributes that a caller must give. */
+  attribute?: readonly string[];
+  /** Attributes with a value for callers that leave them out. */
+  attributeProto?: readonly AttributeProto[];
+  node?: readonly NodeProto[];
+  opsetImport?: readonly OperatorSetProto[];
+}
+
+export interface OperatorSetProto {
+  domain?: string;
+  version?: Int64;
+}
+
 export interface ModelProto {
   irVersion?: Int64;
-  opsetImport?: readonly { domain?: string; version?: Int64 }[];
+  opsetImport?: readonly OperatorSetProto[];
   producerName?: string;
   graph?: GraphProto;
   metadataProps?: readonly EntryProto[];
   trainingInfo?: readonly object[];
-  functions?: readonly object[];
+  functions?: readonly FunctionProto[];
 }
 
 const one = (type: string, id: number): protobuf.IField => ({ type, id });
@@ -119,13 +147,21 @@ const messages: Readonly<Record<string, Record<string, protobuf.IField>>> = {
     floats: many('float', 7),
     ints: many('int64', 8),
     strings: many('bytes', 9),
+    tp: one('Type', 14),
     type: one('int32', 20),
     refAttrName: one('string', 21),
   },
   Dimension: { dimValue: one('int64', 1), dimParam: one('string', 2) },
   Shape: { dim: many('Dimension', 1) },
   TensorType: { elemType: one('int32', 1), shape: one('Shape', 2) },
-  Type: { tensorType: one('TensorType', 1) },
+  Type: {
+    tensorType: one('TensorType', 1),
+    sequenceType: one('Inner', 4),
+    mapType: one('Empty', 5),
+    sparseTensorType: one('Empty', 8),
+    optionalType: one('Inner', 9),
+  },
+  Inner: { elemType: one('Type', 1) },
   ValueInfo: { name: one('string', 1), type: one('Type', 2) },
   Node: {
     input: many('string', 1),
@@ -152,7 +188,18 @@ const messages: Readonly<Record<string, Record<string, protobuf.IField>>> = {
     opsetImport: many('OperatorSet', 8),
     metadataProps: many('Entry', 14),
     trainingInfo: many('Empty', 20),
-    functions: many('Empty', 25),
+    functions: many('Function', 25),
+  },
+  Function: {
+    name: one('string', 1),
+    input: many('string', 4),
+    output: many('string', 5),
+    attribute: many('string', 6),
+    node: many('Node', 7),
+    opsetImport: many('OperatorSet', 9),
+    domain: one('string', 10),
+    attributeProto: many('Attribute', 11),
+    overload: one('string', 13),
   },
 };
 

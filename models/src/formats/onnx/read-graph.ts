@@ -3,14 +3,15 @@
  * those of subgraphs move to the top, under a name of their own, since a graph keeps all weights in one file.
  */
 import type { Tensor } from '@graft/core/tensor';
-import { tensor } from '@graft/core/tensor';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 
+import type { OpaqueTensor } from '../../graph/element-type.js';
 import type { Attribute, Graph, Node, Value } from '../../graph/graph.js';
-import { dtypeFrom } from './data-types.js';
-import { integer, type AttributeProto, type GraphProto, type NodeProto, type ValueInfoProto } from './onnx-schema.js';
-import { readTensor } from './tensor-proto.js';
+import type { GraphProto, NodeProto } from './onnx-schema.js';
+import { readAttribute, readTensorAttribute } from './read-attribute.js';
+import { isConstant, readConstant } from './read-constant.js';
+import { readValue } from './read-type.js';
 
 /** Where a (sub)graph is read: what has been gathered so far, and how its constants are called outside. */
 interface Scope {
@@ -60,21 +61,48 @@ function readScope(proto: GraphProto, scope: Scope): Omit<Graph, 'weights'> {
     moved.set(name, outside);
     own.add(name);
   };
+  const opaque: Node[] = [];
+  const taken = new Set<string>();
   for (const initializer of proto.initializer ?? []) {
-    keep(initializer.name ?? '', readTensor(initializer, `initializer '${initializer.name ?? ''}'`));
+    const name = initializer.name ?? '';
+    const value = readTensorAttribute(initializer, `initializer '${name}'`);
+    if (value.kind === 'tensor') keep(name, value.value);
+    else {
+      opaque.push(constantNode(name, value.value, taken));
+      own.add(name);
+    }
   }
   const others = nodes.filter((node) => {
-    if (!isConstant(node)) return true;
-    keep(node.output?.[0] ?? '', readConstant(node));
+    const value = isConstant(node) ? readConstant(node) : undefined;
+    if (value?.kind !== 'tensor') return true;
+    keep(node.output?.[0] ?? '', value.value);
     return false;
   });
-  const taken = new Set<string>();
+  const inSubgraph = scope.depth > 0;
   return {
     name: proto.name ?? '',
     // Until IR version 3 every initializer was an input as well.
-    inputs: (proto.input ?? []).filter(({ name }) => !own.has(name ?? '')).map((value) => readValue(value, 'input')),
-    outputs: (proto.output ?? []).map((value) => readValue(value, 'output')).map((value) => rename(value, moved)),
-    nodes: others.map((node) => readNode(node, inner, taken)),
+    inputs: (proto.input ?? [])
+      .filter(({ name }) => !own.has(name ?? ''))
+      .map((value) => readValue(value, { role: 'input', inSubgraph })),
+    outputs: (proto.output ?? [])
+      .map((value) => readValue(value, { role: 'output', inSubgraph }))
+      .map((value) => rename(value, moved)),
+    nodes: [...opaque, ...others.map((node) => readNode(node, inner, taken))],
+  };
+}
+
+/** A constant of a type without an array stays where it is, as a node. */
+function constantNode(output: string, value: OpaqueTensor, taken: Set<string>): Node {
+  if (output === '') throw new GraftError('MODEL_MALFORMED', 'an initializer has no name');
+  const name = nodeName({ opType: 'Constant', output: [output] }, taken);
+  return {
+    name,
+    op: 'Constant',
+    domain: '',
+    inputs: [],
+    outputs: [output],
+    attributes: { value: { kind: 'opaque', value } },
   };
 }
 
@@ -94,97 +122,24 @@ function nodeName(node: NodeProto, taken: Set<string>): string {
 function readNode(proto: NodeProto, scope: Scope, taken: Set<string>): Node {
   const name = nodeName(proto, taken);
   if (!proto.opType) throw new GraftError('MODEL_MALFORMED', `node '${name}' has no operator`);
-  const attributes = (proto.attribute ?? []).map((attribute): [string, Attribute] => [
-    attribute.name ?? '',
-    readAttribute(attribute, `attribute '${attribute.name ?? ''}' of node '${name}'`, {
-      ...scope,
-      depth: scope.depth + 1,
-      prefix: `${scope.prefix}${name}/${attribute.name ?? ''}/`,
-    }),
-  ]);
+  const value = isConstant(proto) ? readConstant(proto) : undefined;
+  const attributes = value === undefined ? readAttributes(proto, name, scope) : { value };
   return {
     name,
     op: proto.opType,
     domain: proto.domain === 'ai.onnx' ? '' : (proto.domain ?? ''),
     inputs: (proto.input ?? []).map((input) => scope.moved.get(input) ?? input),
     outputs: [...(proto.output ?? [])],
-    attributes: Object.fromEntries(attributes),
+    attributes,
   };
 }
 
-const isConstant = (node: NodeProto): boolean =>
-  node.opType === 'Constant' && (node.domain === undefined || node.domain === '' || node.domain === 'ai.onnx');
-
-/** Constant: https://onnx.ai/onnx/operators/onnx__Constant.html */
-function readConstant(node: NodeProto): Tensor {
-  const what = `constant '${node.output?.[0] ?? ''}'`;
-  const attribute = node.attribute?.[0];
-  if (attribute === undefined || node.attribute?.length !== 1) {
-    throw new GraftError('MODEL_MALFORMED', `${what} needs exactly one attribute`);
-  }
-  switch (attribute.name) {
-    case 'value':
-      if (attribute.t) return readTensor(attribute.t, what);
-      break;
-    case 'value_float':
-      return tensor('float32', [], Float32Array.of(attribute.f ?? 0));
-    case 'value_floats':
-      return tensor('float32', [attribute.floats?.length ?? 0], Float32Array.from(attribute.floats ?? []));
-    case 'value_int':
-      return tensor('int64', [], BigInt64Array.of(BigInt(integer(attribute.i, what))));
-    case 'value_ints': {
-      const values = (attribute.ints ?? []).map((value) => BigInt(integer(value, what)));
-      return tensor('int64', [values.length], BigInt64Array.from(values));
-    }
-  }
-  throw new GraftError('MODEL_UNSUPPORTED', `${what} is given by '${attribute.name ?? ''}', which is not supported`);
-}
-
-/** AttributeProto.AttributeType of onnx.proto. */
-const types = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8 } as const;
-
-function readAttribute(proto: AttributeProto, what: string, scope: Scope): Attribute {
-  if (proto.refAttrName) throw new GraftError('MODEL_UNSUPPORTED', `${what} refers to an attribute of a function`);
-  switch (proto.type) {
-    case types.float:
-      return { kind: 'float', value: proto.f ?? 0 };
-    case types.int:
-      return { kind: 'int', value: integer(proto.i, what) };
-    case types.string:
-      return { kind: 'string', value: text(proto.s) };
-    case types.tensor:
-      return { kind: 'tensor', value: readTensor(proto.t ?? {}, what) };
-    case types.graph:
-      return { kind: 'graph', value: { ...readScope(proto.g ?? {}, scope), weights: [] } };
-    case types.floats:
-      return { kind: 'floats', value: [...(proto.floats ?? [])] };
-    case types.ints:
-      return { kind: 'ints', value: (proto.ints ?? []).map((value) => integer(value, what)) };
-    case types.strings:
-      return { kind: 'strings', value: (proto.strings ?? []).map(text) };
-  }
-  throw new GraftError('MODEL_UNSUPPORTED', `${what} has type ${proto.type ?? 0}, which is not supported`);
-}
-
-function text(bytes: Uint8Array | undefined): string {
-  return new TextDecoder().decode(bytes ?? new Uint8Array());
-}
-
-function readValue(proto: ValueInfoProto, role: 'input' | 'output'): Value {
-  const name = proto.name ?? '';
-  const what = `${role} '${name}'`;
-  if (name === '') throw new GraftError('MODEL_MALFORMED', `an ${role} has no name`);
-  const type = proto.type?.tensorType;
-  if (!type) throw new GraftError('MODEL_UNSUPPORTED', `${what} is not declared as a tensor`);
-  const dtype = dtypeFrom(type.elemType, what);
-  if (!type.shape) return { name, dtype };
-  const shape = (type.shape.dim ?? []).map((dim, axis) => {
-    if (Object.hasOwn(dim, 'dimParam') && dim.dimParam) return dim.dimParam;
-    // A dimension that says nothing is a size of its own: its symbol is used nowhere else.
-    if (!Object.hasOwn(dim, 'dimValue')) return `${name}.${axis}`;
-    const size = integer(dim.dimValue, `dimension ${axis} of ${what}`);
-    if (size < 0) throw new GraftError('MODEL_MALFORMED', `${what} has the negative dimension ${size}`);
-    return size;
+function readAttributes(proto: NodeProto, node: string, scope: Scope): Record<string, Attribute> {
+  const attributes = (proto.attribute ?? []).map((attribute): [string, Attribute] => {
+    const name = attribute.name ?? '';
+    const inner = { ...scope, depth: scope.depth + 1, prefix: `${scope.prefix}${node}/${name}/` };
+    const readInner = (graph: GraphProto): Graph => ({ ...readScope(graph, inner), weights: [] });
+    return [name, readAttribute(attribute, `attribute '${name}' of node '${node}'`, readInner)];
   });
-  return { name, dtype, shape };
+  return Object.fromEntries(attributes);
 }

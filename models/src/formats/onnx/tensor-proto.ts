@@ -11,11 +11,7 @@ const externalLocation = 1;
 export function readTensor(proto: TensorProto, what: string): Tensor {
   refuseExternal(proto, what);
   const dtype = dtypeFrom(proto.dataType, what);
-  const shape = (proto.dims ?? []).map((dim) => {
-    const size = integer(dim, `a dimension of ${what}`);
-    if (size < 0) throw new GraftError('MODEL_MALFORMED', `${what} has the negative dimension ${size}`);
-    return size;
-  });
+  const shape = shapeOf(proto, what);
   const count = shape.reduce((product, size) => product * size, 1);
   if (Object.hasOwn(proto, 'rawData') && proto.rawData !== undefined) {
     checkLength({ what, shape, expected: count * bytesPerElement[dtype], got: proto.rawData.length, unit: 'bytes' });
@@ -28,7 +24,17 @@ export function writeTensor(name: string, value: Tensor): TensorProto {
   return { name, dims: value.shape, dataType: dataTypeOf[value.dtype], rawData: bytesOf(value) };
 }
 
-function refuseExternal(proto: TensorProto, what: string): void {
+/** Sizes of a tensor, none of them negative. */
+export function shapeOf(proto: TensorProto, what: string): number[] {
+  return (proto.dims ?? []).map((dim) => {
+    const size = integer(dim, `a dimension of ${what}`);
+    if (size < 0) throw new GraftError('MODEL_MALFORMED', `${what} has the negative dimension ${size}`);
+    return size;
+  });
+}
+
+/** Throws MODEL_UNSUPPORTED for data that lie outside of the file, or in pieces. */
+export function refuseExternal(proto: TensorProto, what: string): void {
   const location = proto.externalData?.find(({ key }) => key === 'location')?.value;
   if (proto.dataLocation === externalLocation || (proto.externalData?.length ?? 0) > 0) {
     throw new GraftError(
@@ -46,7 +52,7 @@ interface Expectation {
   readonly unit: 'bytes' | 'elements';
 }
 
-function checkLength({ what, shape, expected, unit, got }: Expectation & { readonly got: number }): void {
+export function checkLength({ what, shape, expected, unit, got }: Expectation & { readonly got: number }): void {
   if (expected !== got) {
     throw new GraftError(
       'MODEL_MALFORMED',
@@ -89,8 +95,9 @@ function readTyped(proto: TensorProto, dtype: DType, expectation: Expectation): 
       return tensor(dtype, shape, Int8Array.from(checked(proto.int32Data)));
     case 'uint16':
     case 'float16':
+    case 'bfloat16':
       return tensor(dtype, shape, Uint16Array.from(checked(proto.int32Data)));
-    // uint8 and bool.
+    // uint8, bool and the float8 types.
     default:
       return tensor(dtype, shape, Uint8Array.from(checked(proto.int32Data)));
   }

@@ -1,8 +1,9 @@
 /** Graph to GraphProto. The order of everything follows the graph; attributes are sorted, so that equal graphs are equal bytes. */
-import type { Attribute, Graph, Node, Value } from '../../graph/graph.js';
+import type { Attribute, Graph, Node, Value, ValueType } from '../../graph/graph.js';
 import { internalOpset } from '../../graph/graph.js';
 import { dataTypeOf } from './data-types.js';
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './onnx-schema.js';
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto } from './onnx-schema.js';
+import { writeOpaque } from './opaque-tensor.js';
 import { writeTensor } from './tensor-proto.js';
 
 /** The IR version that came with opset 21: https://github.com/onnx/onnx/blob/main/docs/Versioning.md */
@@ -28,11 +29,24 @@ export function writeGraph(graph: Graph): GraphProto {
   };
 }
 
-export function writeValue({ name, dtype, shape }: Value): ValueInfoProto {
+export function writeValue({ name, ...type }: Value): ValueInfoProto {
+  return type.dtype === 'undefined' ? { name } : { name, type: writeType(type) };
+}
+
+export function writeType({ dtype, shape, container }: ValueType): TypeProto {
   const elemType = dataTypeOf[dtype];
-  if (shape === undefined) return { name, type: { tensorType: { elemType } } };
-  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType, shape: { dim } } } };
+  const dim = shape?.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
+  const tensor = { tensorType: dim === undefined ? { elemType } : { elemType, shape: { dim } } };
+  switch (container) {
+    case 'sequence':
+      return { sequenceType: { elemType: tensor } };
+    case 'optional':
+      return { optionalType: { elemType: tensor } };
+    case 'optional sequence':
+      return { optionalType: { elemType: { sequenceType: { elemType: tensor } } } };
+    default:
+      return tensor;
+  }
 }
 
 function domainsOf(node: Node): string[] {
@@ -72,7 +86,11 @@ function writeAttribute(attribute: Attribute): AttributeProto {
       return { type: 6, floats: attribute.value };
     case 'ints':
       return { type: 7, ints: attribute.value };
-    default:
+    case 'strings':
       return { type: 8, strings: attribute.value.map((value) => encoder.encode(value)) };
+    case 'opaque':
+      return { type: 4, t: writeOpaque('', attribute.value) };
+    case 'type':
+      return { type: 13, tp: writeType(attribute.value) };
   }
 }

@@ -2,10 +2,11 @@
  * The element type of a value, followed back through nodes to an input or a weight. Almost every operator gives
  * the type of its first input; those that do not are listed.
  */
-import type { DType, Tensor } from '@graft/core/tensor';
+import type { Tensor } from '@graft/core/tensor';
 
+import type { ElementType } from '../../../graph/element-type.js';
 import type { Node, Value } from '../../../graph/graph.js';
-import { dtypeOf } from '../data-types.js';
+import { elementTypeOf } from '../data-types.js';
 import { attribute } from './attributes.js';
 
 /** Operators whose first output has another type than their first input, or none to go by. */
@@ -23,7 +24,7 @@ export interface TypeSource {
   constant(name: string): Tensor | undefined;
 }
 
-export function elementTypes(source: TypeSource): (name: string) => DType | undefined {
+export function elementTypes(source: TypeSource): (name: string) => ElementType | undefined {
   const declared = new Map(source.inputs.map(({ name, dtype }) => [name, dtype]));
   return (name) => {
     const seen = new Set<string>();
@@ -33,7 +34,7 @@ export function elementTypes(source: TypeSource): (name: string) => DType | unde
       if (known !== undefined) return known;
       const node = source.producer.get(current);
       if (node === undefined || otherwise.has(node.op) || node.outputs[0] !== current) return undefined;
-      if (node.op === 'Cast') return dtypeOf(attribute(node, 'to', 'int') ?? 0);
+      if (node.op === 'Cast') return elementTypeOf(attribute(node, 'to', 'int') ?? 0);
       current = node.inputs[node.op === 'Where' ? 1 : 0] ?? '';
     }
     return undefined;

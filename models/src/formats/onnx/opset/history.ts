@@ -1,6 +1,7 @@
 /** The words of opset conversion: an operator's history, and what a converter is given. */
-import type { DType, Tensor } from '@graft/core/tensor';
+import type { Tensor } from '@graft/core/tensor';
 
+import type { ElementType } from '../../../graph/element-type.js';
 import type { Node } from '../../../graph/graph.js';
 
 /** What a converter may ask of the graph around its node, and make in it. */
@@ -10,7 +11,7 @@ export interface ConversionContext {
   /** The rank of a value where the nodes before it determine it, else undefined. */
   rank(name: string): number | undefined;
   /** The element type of a value, followed back to where it is declared; undefined where that leads nowhere. */
-  elementType(name: string): DType | undefined;
+  elementType(name: string): ElementType | undefined;
   /** Whether a node or an output reads the name. */
   isRead(name: string): boolean;
   /** Adds a constant and returns its name, unique and beginning with `hint`. */
