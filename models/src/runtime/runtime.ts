@@ -1,5 +1,5 @@
 /** The port behind which graphs are executed. Adapters are blocking native code: call them only in processes apart. */
-import type { Tensor } from '@graft/core/tensor';
+import type { DType, Tensor } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
 
@@ -13,6 +13,16 @@ export interface SessionOptions {
 export type Feeds = Readonly<Record<string, Tensor>>;
 export type Fetches = Readonly<Record<string, Tensor>>;
 
+/** A value that stays where a session computed it; every session of the same runtime takes it as a feed. */
+export interface DeviceTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** A copy in memory of this process. */
+  read(): Promise<Tensor>;
+  /** Frees it. No run may be using it. */
+  dispose(): void;
+}
+
 export interface Session {
   /**
    * Runs the graph. Shapes as the graph declares; a missing feed is an error of the caller.
@@ -20,6 +30,11 @@ export interface Session {
    *   in place of new ones. None may share memory with a feed that the graph still reads while the output is written.
    */
   run(feeds: Feeds, into?: Fetches): Promise<Fetches>;
+  /**
+   * As run, but the outputs stay on the device, where a runtime can keep them: the weights of a step become feeds of the next.
+   * They belong to the caller, who disposes them; feeds are left as they are.
+   */
+  runOnDevice?(feeds: Readonly<Record<string, Tensor | DeviceTensor>>): Promise<Readonly<Record<string, DeviceTensor>>>;
   dispose(): Promise<void>;
 }
 
