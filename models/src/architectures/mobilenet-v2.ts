@@ -38,7 +38,7 @@ export function mobileNetV2(options: MobileNetV2Options, seed: number): Model {
   const { size, width, classes, stages = paperStages, lastChannels = 1280 } = options;
   const net = new NetBuilder({ name: 'mobilenet-v2', exampleShape: [3, size, size], seed });
   const outputs = channelsOf(32 * width);
-  let x = convolution(net, 'features.0', { x: net.input, activeName: 'features.0' }, { outputs, kernel: 3, stride: 2 });
+  let x = convolution(net, 'features.0', net.input, { outputs, kernel: 3, stride: 2 });
   let count = 1;
   for (const [expansion, channels, blocks, stride] of stages) {
     for (let i = 0; i < blocks; i++) {
@@ -48,7 +48,7 @@ export function mobileNetV2(options: MobileNetV2Options, seed: number): Model {
   }
   const last = `features.${count}`;
   const wide = channelsOf(lastChannels * Math.max(1, width));
-  x = convolution(net, last, { x, activeName: last }, { outputs: wide, kernel: 1 });
+  x = convolution(net, last, x, { outputs: wide, kernel: 1 });
   linear(net, 'classifier.1', averageOfPlane(net, x), {
     outputs: classes,
     initial: normal(0.01),
@@ -65,14 +65,9 @@ function channelsOf(channels: number): number {
 }
 
 /** Convolution '.0', normalization '.1' and ReLU6. */
-function convolution(
-  net: NetBuilder,
-  name: string,
-  { x, activeName }: { x: string; activeName: string },
-  options: ConvOptions,
-): string {
+function convolution(net: NetBuilder, name: string, x: string, options: ConvOptions): string {
   const y = batchNorm(net, `${name}.1`, conv(net, `${name}.0`, x, options));
-  return net.named(activeName, 'Clip', [y, net.scalar(0, y), net.scalar(6, y)]);
+  return net.named(name, 'Clip', [y, net.scalar(0, y), net.scalar(6, y)]);
 }
 
 function invertedResidual(
@@ -85,12 +80,11 @@ function invertedResidual(
   const hidden = inputs * expansion;
   const layer = (index: number): string => `${name}.conv.${index}`;
   let [y, index] = [x, 0];
-  const active = (): { x: string; activeName: string } => ({ x: y, activeName: layer(index) });
   if (expansion !== 1) {
-    y = convolution(net, layer(index), active(), { outputs: hidden, kernel: 1 });
+    y = convolution(net, layer(index), y, { outputs: hidden, kernel: 1 });
     index++;
   }
-  y = convolution(net, layer(index), active(), { outputs: hidden, kernel: 3, stride, groups: hidden });
+  y = convolution(net, layer(index), y, { outputs: hidden, kernel: 3, stride, groups: hidden });
   index++;
   const projected = batchNorm(net, layer(index + 1), conv(net, layer(index), y, { outputs, kernel: 1 }));
   return net.named(name, stride === 1 && inputs === outputs ? 'Add' : 'Identity', [
