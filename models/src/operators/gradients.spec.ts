@@ -8,8 +8,9 @@ import { elementwiseCases } from './elementwise.cases.contract.js';
 import { indexingCases } from './indexing.cases.contract.js';
 import { matmulCases } from './matmul.cases.contract.js';
 import { normalizationCases } from './normalization.cases.contract.js';
-import { poolCases } from './pool.cases.contract.js';
+import { poolCases } from './pools/pool.cases.contract.js';
 import { reductionsCases } from './reductions.cases.contract.js';
+import { resizeCases } from './resampling/resize.cases.contract.js';
 import { shapingCases } from './shaping.cases.contract.js';
 import { softmaxCases } from './softmax.cases.contract.js';
 import { operatorTable } from './operator-table.js';
@@ -24,6 +25,7 @@ const cases = [
   ...normalizationCases,
   ...poolCases,
   ...reductionsCases,
+  ...resizeCases,
   ...shapingCases,
   ...softmaxCases,
 ];

@@ -10,8 +10,9 @@ import { indexingOperators } from './indexing.js';
 import { matmulOperators } from './matmul.js';
 import { normalizationOperators } from './normalization.js';
 import type { Operator, OperatorRows } from './operator.js';
-import { poolOperators } from './pool.js';
+import { poolOperators } from './pools/pool.js';
 import { reductionOperators } from './reductions.js';
+import { resizeOperators } from './resampling/resize.js';
 import { shapingOperators } from './shaping.js';
 import { softmaxOperators } from './softmax.js';
 
@@ -26,6 +27,7 @@ export const operatorTable: OperatorRows = {
   ...convOperators,
   ...poolOperators,
   ...normalizationOperators,
+  ...resizeOperators,
   ...softmaxOperators,
 };
 

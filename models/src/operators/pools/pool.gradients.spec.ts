@@ -1,4 +1,4 @@
+import { describeGradients } from '../central-differences.contract.js';
 import { poolCases, poolReferences } from './pool.cases.contract.js';
-import { describeGradients } from './central-differences.contract.js';
 
 describeGradients('pools', poolCases, poolReferences);

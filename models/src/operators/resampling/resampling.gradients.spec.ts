@@ -1,0 +1,4 @@
+import { describeGradients } from '../central-differences.contract.js';
+import { resizeCases, resizeReferences } from './resize.cases.contract.js';
+
+describeGradients('Resize', resizeCases, resizeReferences);
