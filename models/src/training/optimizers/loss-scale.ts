@@ -12,7 +12,7 @@ export interface LossScale {
 const growthInterval = 2000;
 const largestScale = 2 ** 24;
 
-export const firstLossScale: LossScale = { scale: 2 ** 16, steady: 0 };
+export const initialLossScale: LossScale = { scale: 2 ** 16, steady: 0 };
 
 /** Half of it after a step whose gradients were not finite, double after 2000 that were; it stays in [1, 2^24]. */
 export function nextLossScale({ scale, steady }: LossScale, finite: boolean): LossScale {
