@@ -7,6 +7,9 @@ import { tensor } from '@graft/core/tensor';
 
 import type { Node } from '../graph/graph.js';
 import type { GraphBuilder } from '../operators/graph-builder.js';
+import { convolutionOf } from '../operators/convolution/convolution.js';
+import { formsOf } from '../operators/convolution/forms.js';
+import { seenPlaces } from '../operators/convolution/window-places.js';
 import type { Site } from '../operators/operator.js';
 import { inputOf, intOf, shapeOf } from '../operators/site.js';
 import { fixedAxes, windowOf, type FixedAxis } from '../operators/window.js';
@@ -17,14 +20,32 @@ const planeEntries = 4096;
 /** Taps times the entries that each fills, 4 MiB of float32: a window may be wider than its plane, since it may lie in padding. */
 const windowEntries = 2 ** 20;
 
-/** Adds the nodes of a model to `build`; every value keeps its name. */
-export function addForward(nodes: readonly Node[], build: GraphBuilder): void {
-  for (const node of nodes) {
+/**
+ * Adds the nodes of a model to `build`; every value keeps its name.
+ * Result: the nodes to differentiate. A convolution stays one for its gradients, which have forms of their own.
+ */
+export function addForward(nodes: readonly Node[], build: GraphBuilder): Node[] {
+  return nodes.flatMap((node) => {
+    const before = build.nodes.length;
+    if (node.op === 'Conv' && node.domain === '' && addConvolution(node, build)) return [node];
     const plane = node.op === 'Conv' || node.op === 'AveragePool' ? planeOf(node, build) : undefined;
     if (plane === undefined) build.keep(node);
     else if (node.op === 'Conv') addDepthwise(plane, build);
     else addAverage(plane, build);
-  }
+    return build.nodes.slice(before);
+  });
+}
+
+/** Whether the convolution has another form, which then is added. */
+function addConvolution(node: Node, build: GraphBuilder): boolean {
+  const site = build.siteOf(node);
+  const sizes = [...(site.inputs[0]?.shape?.slice(1) ?? ['?']), ...(site.inputs[1]?.shape ?? ['?'])];
+  if (!sizes.every((size) => typeof size === 'number')) return false;
+  const conv = convolutionOf(site);
+  const { forward } = formsOf(conv, build.lowering);
+  if (forward === undefined) return false;
+  forward(conv, { bias: node.inputs[2] ?? '', output: node.outputs[0] ?? '' }, build);
+  return true;
 }
 
 interface Plane {
@@ -68,25 +89,6 @@ function isSmall({ node, places, positions, taps }: Plane): boolean {
 
 function isDepthwise(site: Site, channels: number): boolean {
   return intOf(site.node, 'group', 1) === channels && channels > 1 && shapeOf(site, 1)[0] === channels;
-}
-
-/** For each tap and output position the input place that it sees, -1 in the padding. */
-function seenPlaces({ axes }: Plane): number[][] {
-  const [height, width] = axes;
-  if (height === undefined || width === undefined) return [];
-  const along = ({ kernel, output, stride, dilation, begin, input }: FixedAxis): number[][] =>
-    Array.from({ length: kernel }, (_, tap) =>
-      Array.from({ length: output }, (__, position) => {
-        const place = position * stride + tap * dilation - begin;
-        return place >= 0 && place < input ? place : -1;
-      }),
-    );
-  const columns = along(width);
-  return along(height).flatMap((rows) =>
-    columns.map((column) =>
-      rows.flatMap((row) => column.map((place) => (row < 0 || place < 0 ? -1 : row * width.input + place))),
-    ),
-  );
 }
 
 /** y[c] = x[c] K[c] with K[c] = w[c] S, where S says which tap of the kernel joins a place and a position. */
