@@ -6,7 +6,7 @@ import type { Preprocessing } from '@graft/models/pipeline/preprocessing';
 
 import { agentPaths, type AgentPaths } from '../config/agent-paths.js';
 import { placesOf, readAgentConfig } from '../config/agent-directory.adapter.js';
-import { readRows } from '../data/csv.adapter.js';
+import { readRows } from '../data/rows/csv-rows.adapter.js';
 import { readDataConfig } from '../data/dataset.adapter.js';
 import { formatTable } from '../output/format.js';
 import { currentRelease, installedRelease, type InstalledRelease } from '../releases/release-store.adapter.js';

@@ -112,7 +112,11 @@ describe('a CSV file', () => {
 
 describe('data.yaml', () => {
   it.each([
-    ['format: parquet\npath: x\n', 'format'],
+    ['format: excel\npath: x\n', 'format'],
+    ['format: parquet\npath: x\n', 'label'],
+    ['format: csv\npath: x\nlabel: y\ntext: t\ncolumns: [a]\n', "name either 'image'"],
+    ['format: csv\npath: x\nlabel: y\ncolumns: [a]\npair: b\n', "name either 'image'"],
+    ['format: csv\npath: x\nlabel: y\ncolumns: [a]\ndelimiter: ";;"\n', 'delimiter'],
     ['format: csv\npath: x\nlabel: y\n', "name either 'image'"],
     ['format: image-folder\npath: x\ncolour: red\n', 'colour'],
     ['just text', 'data.yaml'],

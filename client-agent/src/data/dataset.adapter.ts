@@ -5,11 +5,16 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { GraftError } from '@graft/core/error';
 import { parse } from 'yaml';
 
-import { parseDataConfig, type DataConfig } from '../config/data-config.js';
-import { readCsv } from './csv.adapter.js';
-import { inOrder, SkipList, type Dataset, type Example } from './dataset.js';
+import { parseDataConfig, type DataConfig, type TableConfig } from '../config/data-config.js';
+import { inOrder, SkipList, type Dataset, type Example, type ExampleSource } from './dataset.js';
 import { readImageFolder } from './image-folder.adapter.js';
-import { openHashIndex } from './hash-index.adapter.js';
+import { openHashIndex, type HashIndex } from './hash-index.adapter.js';
+import { csvRows } from './rows/csv-rows.adapter.js';
+import { jsonlRows } from './rows/jsonl-rows.adapter.js';
+import { parquetRows } from './rows/parquet-rows.adapter.js';
+import { rowExamples } from './rows/row-examples.adapter.js';
+import type { ReadRows } from './rows/table.js';
+import { readTensorFiles } from './safetensors-examples.adapter.js';
 
 /** data.yaml with its path made absolute. Throws DATA_NOT_FOUND, DATA_CONFIG_INVALID. */
 export async function readDataConfig(file: string): Promise<DataConfig> {
@@ -38,25 +43,53 @@ export async function readDataset(dataFile: string, indexFile: string): Promise<
   const config = await readDataConfig(dataFile);
   const skipped = new SkipList();
   const index = await openHashIndex(indexFile);
-  const found =
-    config.format === 'csv'
-      ? await readCsv(config, skipped, index)
-      : await readImageFolder(config.path, skipped, index);
+  const found = await readExamples(config, skipped, index);
   await index.save();
   if (found.length === 0) {
-    const first = skipped.named[0];
+    const first = skipped.named.slice(0, 3).map(({ name, reason }) => `${name}: ${reason}`);
     throw new GraftError(
       'DATA_EMPTY',
-      `${config.path} has no usable example; ${skipped.count} were skipped${first ? `, first ${first.name}: ${first.reason}` : ''}`,
+      `${config.path} has no usable example; ${skipped.count} were skipped${first.length > 0 ? `, first ${first.join('; ')}` : ''}`,
       { details: { skipped: skipped.count } },
     );
   }
   const mapping = config.labels ?? {};
   const examples = found.map((example): Example => ({ ...example, label: mapping[example.label] ?? example.label }));
   return {
-    kind: config.format === 'csv' && config.columns !== undefined ? 'features' : 'image',
+    kind: kindOf(config),
     examples: inOrder(examples),
     skipped: skipped.named,
     skippedCount: skipped.count,
   };
+}
+
+async function readExamples(config: DataConfig, skipped: SkipList, index: HashIndex): Promise<Example[]> {
+  switch (config.format) {
+    case 'image-folder':
+      return readImageFolder(config.path, skipped, index);
+    case 'safetensors':
+      return readTensorFiles(config, skipped);
+    default:
+      return rowExamples(config, rowsOf(config, skipped), { skipped, index });
+  }
+}
+
+function rowsOf(config: TableConfig, skipped: SkipList): ReadRows {
+  switch (config.format) {
+    case 'csv':
+      return csvRows(config, skipped);
+    case 'jsonl':
+      return jsonlRows(config, skipped);
+    case 'parquet':
+      return parquetRows(config.path, skipped);
+  }
+}
+
+/** What the examples are, whatever file they are in. */
+export function kindOf(config: DataConfig): ExampleSource['kind'] {
+  if (config.format === 'image-folder') return 'image';
+  if (config.format === 'safetensors') return 'tensor';
+  if (config.image !== undefined) return 'image';
+  if (config.columns !== undefined) return 'features';
+  return config.text === undefined ? 'row' : 'text';
 }

@@ -95,6 +95,33 @@ export function decodeSafetensors(bytes: Uint8Array): {
   return { weights, metadata };
 }
 
+/** Where a tensor lies in its file. */
+export interface StoredTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Of its bytes in the file, and the byte after the last. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * Where the tensors of a file lie, without their bytes.
+ * @param head the file from its start, at least to the end of its header
+ * @param fileBytes its whole size
+ * Throws WEIGHTS_MALFORMED for anything the format forbids.
+ */
+export function safetensorsLayout(head: Uint8Array, fileBytes: number): Map<string, StoredTensor> {
+  const { header, dataStart } = readHeader(head);
+  const entries = Object.entries(header).flatMap(([name, value]) => (name === metadataKey ? [] : [readEntry(name, value)]));
+  checkCoverage(entries, fileBytes - dataStart);
+  return new Map(
+    entries.map(({ name, dtype, shape, begin, end }) => [
+      name,
+      { dtype, shape, begin: dataStart + begin, end: dataStart + end },
+    ]),
+  );
+}
+
 /** Keeps insertion order for every name, integer-like ones too, which an object would move to the front. */
 function jsonOf(header: ReadonlyMap<string, unknown>): string {
   return `{${[...header].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;
