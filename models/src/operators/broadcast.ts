@@ -1,17 +1,16 @@
 /** Broadcasting as in NumPy, and its inverse, which gradients need: https://onnx.ai/onnx/repo-docs/Broadcasting.html */
 import { dataTypeOf } from '../formats/onnx/data-types.js';
 import type { Dimension } from '../graph/graph.js';
+import { differenceOf, eitherOf } from './dimension.js';
 import type { GraphBuilder } from './graph-builder.js';
 import type { Known, Site } from './operator.js';
-import { inputOf, malformed, shapeOf } from './site.js';
+import { inputOf, malformed } from './site.js';
 
 /** A symbol against a number above 1 is that number: only a batch of exactly that size fits. */
 function common(site: Site, a: Dimension, b: Dimension): Dimension {
-  if (a === b || b === 1) return a;
-  if (a === 1) return b;
-  if (typeof a === 'string') return b;
-  if (typeof b === 'string') return a;
-  throw malformed(site.node, `combines sizes ${a} and ${b}, which do not broadcast`);
+  if (typeof a === 'number' && typeof b === 'number' && a !== b && a !== 1 && b !== 1)
+    throw malformed(site.node, `combines sizes ${a} and ${b}, which do not broadcast`);
+  return eitherOf(a, b);
 }
 
 export function broadcast(site: Site, shapes: readonly (readonly Dimension[])[]): Dimension[] {
@@ -23,22 +22,26 @@ export function broadcast(site: Site, shapes: readonly (readonly Dimension[])[])
   );
 }
 
-/** The type of an operator whose inputs broadcast; the element type is that of input `like` unless given. */
+/**
+ * The type of an operator whose inputs broadcast; the element type is that of the last one unless given.
+ * Its shape is known where all of theirs are.
+ */
 export function broadcastType(site: Site, inputs: readonly number[], dtype?: Known['dtype']): Known {
-  const shape = broadcast(
-    site,
-    inputs.map((index) => shapeOf(site, index)),
-  );
-  return { dtype: dtype ?? inputOf(site, inputs.at(-1) ?? 0).dtype, shape };
+  const shapes = inputs.map((index) => inputOf(site, index).shape);
+  const given = shapes.filter((shape) => shape !== undefined);
+  const shape = given.length === shapes.length ? broadcast(site, given) : undefined;
+  return { dtype: dtype ?? inputOf(site, inputs.at(-1) ?? 0).dtype, ...(shape && { shape }) };
 }
 
 /**
  * Sums `gradient`, of the broadcast shape, over the axes along which `like` was repeated; the result has the shape of `like`.
- * An axis that is a symbol on one side counts as not repeated.
+ * Where a symbol leaves open whether an axis was repeated, the running graph finds out.
  */
 export function unbroadcast(gradient: string, like: string, build: GraphBuilder): string {
   const [from, to] = [build.shapeOf(gradient), build.shapeOf(like)];
   const added = from.length - to.length;
+  const open = to.some((size, axis) => typeof size === 'string' && differenceOf(size, from[axis + added] ?? 1) !== 0);
+  if (open) return unbroadcastAsRun(gradient, { like, added }, build);
   const axes = from.flatMap((size, axis) => {
     const target = axis < added ? undefined : to[axis - added];
     return target === undefined || (target === 1 && size !== 1) ? [axis] : [];
@@ -51,6 +54,21 @@ export function unbroadcast(gradient: string, like: string, build: GraphBuilder)
   if (inner.length > 0 && outer.length > 0) sum = build.add('ReduceSum', [sum, build.ints(inner)], { keepdims: 1 });
   sum = build.add('ReduceSum', [sum, build.ints(inner.length > 0 && outer.length > 0 ? outer : axes)], { keepdims: 1 });
   return added === 0 ? sum : reshapeLike(sum, like, build);
+}
+
+/** Sums over the axes where `like` turns out to have size 1, and over those that it does not have. */
+function unbroadcastAsRun(
+  gradient: string,
+  { like, added }: { like: string; added: number },
+  build: GraphBuilder,
+): string {
+  const shape = build.add('Shape', [like]);
+  const ones = build.ints(Array<number>(added).fill(1));
+  const aligned = added === 0 ? shape : build.add('Concat', [ones, shape], { axis: 0 });
+  const single = build.add('Equal', [aligned, build.ints([1])]);
+  const axes = build.add('Reshape', [build.add('NonZero', [single]), build.ints([-1])]);
+  const sum = build.add('ReduceSum', [gradient, axes], { keepdims: 1, noop_with_empty_axes: 1 });
+  return build.add('Reshape', [sum, shape]);
 }
 
 /** `value` in the shape of `like`, which has as many elements. */

@@ -1,17 +1,30 @@
-/** Functions of one tensor, element by element: https://onnx.ai/onnx/operators/ */
-import { castTo } from './broadcast.js';
+/** What rows of functions of one tensor, element by element, are made with. */
+import type { Dimension } from '../graph/graph.js';
 import type { GraphBuilder } from './graph-builder.js';
-import { operator, view, type Known, type Operator, type OperatorRows, type Site } from './operator.js';
-import { inputOf, intOf, unsupported } from './site.js';
-import { elementTypeOf } from '../formats/onnx/data-types.js';
+import { knownOf, mappedElements } from './known.js';
+import { operator, type Known, type Operator, type Site } from './operator.js';
+import { inputOf } from './site.js';
 
 /** The type of the first input; the numbers are not followed. */
 export function sameType(site: Site): Known[] {
   const { dtype, shape } = inputOf(site, 0);
-  return [shape === undefined ? { dtype } : { dtype, shape }];
+  return [knownOf(dtype, shape)];
 }
 
-interface Values {
+/** The shape of the first input in another element type. */
+export const typed =
+  (dtype: Known['dtype']) =>
+  (site: Site): Known[] => [knownOf(dtype, inputOf(site, 0).shape)];
+
+/** The type of the first input, with each of its numbers mapped where they are known. */
+export const mappedType =
+  (map: (element: Dimension) => Dimension | undefined) =>
+  (site: Site): Known[] => {
+    const { dtype, shape, elements } = inputOf(site, 0);
+    return [knownOf(dtype, shape, mappedElements(elements, map))];
+  };
+
+export interface Values {
   /** Names of input, output and the gradient by the output. */
   readonly x: string;
   readonly y: string;
@@ -21,9 +34,13 @@ interface Values {
 }
 
 /** A row from the local derivative: `derivative` returns the name of dx. */
-export function elementwise(derivative: (values: Values) => string, flops = 1): Operator {
+export function elementwise(
+  derivative: (values: Values) => string,
+  flops = 1,
+  infer: Operator['infer'] = sameType,
+): Operator {
   const row = operator({
-    infer: sameType,
+    infer,
     gradient: (site, build) => {
       const [dy] = site.outputGradients;
       const [x] = site.node.inputs;
@@ -35,54 +52,19 @@ export function elementwise(derivative: (values: Values) => string, flops = 1): 
   return { ...row, flops: (site, outputs) => flops * row.flops(site, outputs) };
 }
 
-function inferCast(site: Site): Known[] {
-  const { shape, elements } = inputOf(site, 0);
-  const dtype = elementTypeOf(intOf(site.node, 'to', 0));
-  if (dtype === undefined) throw unsupported(site.node, 'casts to an element type that is not supported');
-  return [
-    {
-      dtype,
-      ...(shape && { shape }),
-      ...(elements && {
-        elements: elements.map((each) =>
-          typeof each === 'number' && !dtype.startsWith('float') ? Math.trunc(each) : each,
-        ),
-      }),
-    },
-  ];
+/** A row of steps: constant between them, so the gradient is zero almost everywhere. */
+export function steps(infer: Operator['infer'] = sameType): Operator {
+  return operator({ infer, gradient: () => [] });
 }
 
-const isFloat = (known: Known | undefined): boolean => known?.dtype.startsWith('float') === true;
+/** A row whose results are no real numbers. */
+export function discrete(infer: Operator['infer'], flops = 1): Operator {
+  const row = operator({ infer, gradient: 'not differentiable' });
+  return { ...row, flops: (site, outputs) => flops * row.flops(site, outputs) };
+}
 
-const unchanged: Operator = view({
-  infer: (site) => [inputOf(site, 0)],
-  gradient: ({ outputGradients }) => outputGradients.slice(0, 1),
-});
+/** (a op b) op c ..., and shorter names for what derivatives are made of. */
+export const chain = (op: string, values: readonly string[], build: GraphBuilder): string =>
+  values.slice(1).reduce((result, value) => build.add(op, [result, value]), values[0] ?? '');
 
-export const elementwiseOperators: OperatorRows = {
-  Identity: unchanged,
-  /** At inference the identity; training with dropout is a rewrite of the graph. */
-  Dropout: unchanged,
-  Cast: operator({
-    infer: inferCast,
-    gradient: ({ inputs: [x], outputs: [y], outputGradients: [dy] }, build) =>
-      dy === undefined || x === undefined || !isFloat(x) || !isFloat(y) ? [] : [castTo(dy, x.dtype, build)],
-  }),
-  Neg: elementwise(({ dy, build }) => build.add('Neg', [dy])),
-  Abs: elementwise(({ x, dy, build }) => build.add('Mul', [dy, build.add('Sign', [x])])),
-  Exp: elementwise(({ y, dy, build }) => build.add('Mul', [dy, y]), 10),
-  Log: elementwise(({ x, dy, build }) => build.add('Div', [dy, x]), 10),
-  /** dy / 2y */
-  Sqrt: elementwise(({ y, dy, build }) => build.add('Div', [build.add('Mul', [dy, build.scalar(0.5, dy)]), y])),
-  /** -dy y^2 */
-  Reciprocal: elementwise(({ y, dy, build }) => build.add('Neg', [build.add('Mul', [dy, build.add('Mul', [y, y])])])),
-  /** dy 2/sqrt(pi) exp(-x^2) */
-  Erf: elementwise(({ x, dy, build }) => {
-    const bell = build.add('Exp', [build.add('Neg', [build.add('Mul', [x, x])])]);
-    return build.add('Mul', [build.add('Mul', [dy, bell]), build.scalar(2 / Math.sqrt(Math.PI), dy)]);
-  }, 10),
-  Sign: operator({ infer: sameType, gradient: 'not differentiable' }),
-  Floor: operator({ infer: sameType, gradient: 'not differentiable' }),
-  Ceil: operator({ infer: sameType, gradient: 'not differentiable' }),
-  Not: operator({ infer: sameType, gradient: 'not differentiable' }),
-};
+export const square = (x: string, build: GraphBuilder): string => build.add('Mul', [x, x]);

@@ -1,10 +1,10 @@
 /** Every operator with a gradient is compared with central differences in the spec of its family. */
 import { describe, expect, it } from '@jest/globals';
 
-import { activationsCases } from './activations.cases.contract.js';
-import { arithmeticCases } from './arithmetic.cases.contract.js';
+import { activationsCases } from './pointwise/activations.cases.contract.js';
+import { arithmeticCases } from './pointwise/arithmetic.cases.contract.js';
 import { convCases } from './conv.cases.contract.js';
-import { elementwiseCases } from './elementwise.cases.contract.js';
+import { elementwiseCases } from './pointwise/elementwise.cases.contract.js';
 import { indexingCases } from './indexing.cases.contract.js';
 import { matmulCases } from './matmul.cases.contract.js';
 import { normalizationCases } from './normalization.cases.contract.js';

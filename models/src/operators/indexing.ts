@@ -1,5 +1,6 @@
 /** Operators that take tensors apart and put them together: https://onnx.ai/onnx/operators/onnx__Slice.html */
 import type { Dimension, Node } from '../graph/graph.js';
+import { unknownSize } from './dimension.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from './operator.js';
 import {
@@ -222,6 +223,11 @@ function constantMode(node: Node): void {
 }
 
 export const indexingOperators: OperatorRows = {
+  /** Coordinates of what is not zero, one column each. */
+  NonZero: movement({
+    infer: (site) => [{ dtype: 'int64', shape: [shapeOf(site, 0).length, unknownSize(site.node.name, 'count')] }],
+    gradient: 'not differentiable',
+  }),
   Slice: movement({ infer: inferSlice, gradient: sliceGradient }),
   Concat: movement({
     infer: inferConcat,

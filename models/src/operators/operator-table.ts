@@ -2,14 +2,17 @@
 import { GraftError } from '@graft/core/error';
 
 import type { Node } from '../graph/graph.js';
-import { activationOperators } from './activations.js';
-import { arithmeticOperators } from './arithmetic.js';
 import { convOperators } from './convolution/conv.js';
-import { elementwiseOperators } from './elementwise.js';
 import { indexingOperators } from './indexing.js';
 import { matmulOperators } from './matmul.js';
 import { normalizationOperators } from './normalization.js';
 import type { Operator, OperatorRows } from './operator.js';
+import { activationOperators } from './pointwise/activations.js';
+import { arithmeticOperators } from './pointwise/arithmetic.js';
+import { elementwiseOperators } from './pointwise/elementwise-operators.js';
+import { extremeOperators } from './pointwise/extremes.js';
+import { logicOperators } from './pointwise/logic.js';
+import { trigonometricOperators } from './pointwise/trigonometric.js';
 import { poolOperators } from './pools/pool.js';
 import { reductionOperators } from './reductions.js';
 import { resizeOperators } from './resampling/resize.js';
@@ -20,6 +23,9 @@ export const operatorTable: OperatorRows = {
   ...elementwiseOperators,
   ...activationOperators,
   ...arithmeticOperators,
+  ...extremeOperators,
+  ...logicOperators,
+  ...trigonometricOperators,
   ...reductionOperators,
   ...shapingOperators,
   ...indexingOperators,
