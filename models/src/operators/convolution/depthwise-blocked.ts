@@ -9,16 +9,21 @@ import type { Lowering } from '../lowering.js';
 import { blockedConv, blockOf, blocksOf, canBlock, filledUp, fromBlocks, toBlocks } from './blocked.js';
 import { isDepthwise, type Convolution } from './convolution.js';
 
-/** The kernel [C, 1, h, w] in blocks. */
-function blockedKernel(w: string, { channels, taps, axes }: Convolution, build: GraphBuilder): string {
+/** The kernel [C, 1, h, w] in blocks, [C / b, taps, b]. */
+function kernelTaps(w: string, { channels, taps }: Convolution, build: GraphBuilder): string {
   return build.once(`blocked kernel ${w}`, () => {
     const block = blockOf(build);
     const filled = blocksOf(channels, block);
     const all = pad(w, [0, filled - channels], { axes: [0], build });
     const blocks = build.add('Reshape', [all, build.ints([filled / block, block, taps])]);
-    const turned = build.add('Transpose', [blocks], { perm: [0, 2, 1] });
-    return build.add('Reshape', [turned, build.ints([filled, 1, ...axes.map(({ kernel }) => kernel)])]);
+    return build.add('Transpose', [blocks], { perm: [0, 2, 1] });
   });
+}
+
+/** In the shape that the operator asks for. */
+function asKernel(blocked: string, { channels, axes }: Convolution, build: GraphBuilder): string {
+  const filled = blocksOf(channels, blockOf(build));
+  return build.add('Reshape', [blocked, build.ints([filled, 1, ...axes.map(({ kernel }) => kernel)])]);
 }
 
 /** Adds y named `output`. */
@@ -28,7 +33,7 @@ export function forwardInBlocks(
   build: GraphBuilder,
 ): void {
   const filled = blocksOf(conv.channels, blockOf(build));
-  const inputs = { x: toBlocks(conv.x, build), w: blockedKernel(conv.w, conv, build) };
+  const inputs = { x: toBlocks(conv.x, build), w: asKernel(kernelTaps(conv.w, conv, build), conv, build) };
   const given = bias === '' ? inputs : { ...inputs, bias: filledUp(bias, conv.channels, build) };
   const y = blockedConv(given, { axes: conv.axes, group: filled, filters: filled }, build);
   fromBlocks(y, { channels: conv.channels, output }, build);
@@ -38,12 +43,8 @@ export function forwardInBlocks(
 export function byInputInBlocks(conv: Convolution, dy: string, build: GraphBuilder): string {
   const { axes, channels } = conv;
   const filled = blocksOf(channels, blockOf(build));
-  const kernel = blockedKernel(conv.w, conv, build);
-  const turned = slice(
-    kernel,
-    axes.map((_, i) => ({ axis: i + 2, start: -1, end: -(2 ** 31), step: -1 })),
-    build,
-  );
+  const taps = kernelTaps(conv.w, conv, build);
+  const turned = asKernel(slice(taps, [{ axis: 1, start: -1, end: -(2 ** 31), step: -1 }], build), conv, build);
   const mirrored = axes.map((axis) => {
     const { input, output, stride, kernel: size, dilation, begin: before } = axis;
     const reach = dilation * (size - 1);
