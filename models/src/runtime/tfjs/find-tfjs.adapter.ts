@@ -81,17 +81,19 @@ const open: Readonly<Record<TfjsBackendName, (packages: Packages) => Promise<Ten
   'tfjs-node-gpu': (packages) => openNative(packages, '@tensorflow/tfjs-node-gpu'),
   'tfjs-node': (packages) => openNative(packages, '@tensorflow/tfjs-node'),
   wasm: async (packages) => {
-    const tf = moduleOf(packages.load('@tensorflow/tfjs-core'));
-    const wasm = packages.load('@tensorflow/tfjs-backend-wasm') as { setWasmPaths: (folder: string) => void };
-    wasm.setWasmPaths(`${dirname(packages.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+    const { tf, file, backend } = besideCore(packages, '@tensorflow/tfjs-backend-wasm');
+    (backend as { setWasmPaths: (folder: string) => void }).setWasmPaths(`${dirname(file)}/`);
     return started(tf, 'wasm');
   },
-  cpu: async (packages) => {
-    const tf = moduleOf(packages.load('@tensorflow/tfjs-core'));
-    packages.load('@tensorflow/tfjs-backend-cpu');
-    return started(tf, 'cpu');
-  },
+  cpu: async (packages) => started(besideCore(packages, '@tensorflow/tfjs-backend-cpu').tf, 'cpu'),
 };
+
+/** A backend and the core that it registers with. */
+function besideCore(packages: Packages, name: string): { tf: TensorFlow; file: string; backend: unknown } {
+  const file = packages.resolve(name);
+  const tf = moduleOf(createRequire(file)('@tensorflow/tfjs-core'));
+  return { tf, file, backend: packages.load(name) };
+}
 
 /** The addon falls back to a slower backend without a word, so that the name is checked. */
 async function openNative(packages: Packages, name: string): Promise<TensorFlow> {

@@ -45,17 +45,16 @@ export async function openTfjs(options: FindOptions = {}): Promise<TfjsRuntime> 
   return { name: 'tfjs', backend, choice, tf, load };
 }
 
-/** tfjs has one current backend for the whole process: what runs on it waits for its turn. */
-const turns = new WeakMap<TensorFlow, Promise<unknown>>();
+/** tfjs has one current backend for the whole process, also where its core is there twice: what runs on it waits for its turn. */
+let turns: Promise<unknown> = Promise.resolve();
 
 function onDevice<T>(tf: TensorFlow, device: string, work: () => T): Promise<T> {
   const turn = async (): Promise<T> => {
     if (tf.getBackend() !== device) await tf.setBackend(device);
     return work();
   };
-  const before = turns.get(tf) ?? Promise.resolve();
-  const mine = before.then(turn, turn);
-  turns.set(tf, mine);
+  const mine = turns.then(turn, turn);
+  turns = mine.catch(() => undefined);
   return mine;
 }
 

@@ -86,7 +86,7 @@ export const activationKernels: Kernels = {
   /** At inference the identity. */
   Dropout: (call) => {
     const { tf } = call;
-    if ((numbersAt(call, 2)?.[0] ?? 0) !== 0)
+    if ((numbersAt(call, 2)?.[0] ?? 0) !== 0 && (numbersAt(call, 1)?.[0] ?? 0.5) !== 0)
       throw unsupported(call.node, 'draws a mask at random; a training graph has its masks as inputs');
     const x = valueAt(call, 0);
     return [x, ...(call.node.outputs.length > 1 ? [Value.onDevice('bool', tf.ones([...x.shape], 'bool'))] : [])];

@@ -14,7 +14,9 @@ import type { DeviceArray, TensorFlow } from '../value.js';
 
 type Reduce = (tf: TensorFlow, x: DeviceArray, how: { axes: number[]; keep: boolean }) => DeviceArray;
 
-const reduction = (reduce: Reduce): Kernel =>
+/** A reduction, and what it makes of no elements at all, which one backend does not compute. */
+
+const reduction = (reduce: Reduce, ofNone = 0): Kernel =>
   ofFirst((call, x) => {
     assertComputed(call);
     const { tf, node } = call;
@@ -22,7 +24,10 @@ const reduction = (reduce: Reduce): Kernel =>
     const given = (numbersAt(call, 1) ?? []).map((axis) => axisOf(node, axis, rank));
     if (given.length === 0 && intOf(node, 'noop_with_empty_axes', 0) === 1) return x;
     const axes = given.length > 0 ? given : [...Array(rank).keys()];
-    return reduce(tf, x, { axes, keep: intOf(node, 'keepdims', 1) === 1 });
+    const keep = intOf(node, 'keepdims', 1) === 1;
+    if (x.size > 0) return reduce(tf, x, { axes, keep });
+    const shape = x.shape.flatMap((size, axis) => (!axes.includes(axis) ? [size] : keep ? [1] : []));
+    return tf.fill(shape, ofNone, x.dtype as 'float32');
   });
 
 const sum: Reduce = (tf, x, { axes, keep }) => tf.sum(x, axes, keep);
@@ -50,15 +55,15 @@ const extremePlace =
 
 export const reductionKernels: Kernels = {
   ReduceSum: reduction(sum),
-  ReduceMean: reduction((tf, x, { axes, keep }) => tf.mean(x, axes, keep)),
-  ReduceMax: reduction((tf, x, { axes, keep }) => tf.max(x, axes, keep)),
-  ReduceMin: reduction((tf, x, { axes, keep }) => tf.min(x, axes, keep)),
-  ReduceProd: reduction((tf, x, { axes, keep }) => tf.prod(x, axes, keep)),
+  ReduceMean: reduction((tf, x, { axes, keep }) => tf.mean(x, axes, keep), NaN),
+  ReduceMax: reduction((tf, x, { axes, keep }) => tf.max(x, axes, keep), -Infinity),
+  ReduceMin: reduction((tf, x, { axes, keep }) => tf.min(x, axes, keep), Infinity),
+  ReduceProd: reduction((tf, x, { axes, keep }) => tf.prod(x, axes, keep), 1),
   ReduceL1: reduction((tf, x, how) => sum(tf, tf.abs(x), how)),
   ReduceL2: reduction((tf, x, how) => tf.sqrt(sum(tf, tf.mul(x, x), how))),
   ReduceSumSquare: reduction((tf, x, how) => sum(tf, tf.mul(x, x), how)),
-  ReduceLogSum: reduction((tf, x, how) => tf.log(sum(tf, x, how))),
-  ReduceLogSumExp: reduction(logSumExp),
+  ReduceLogSum: reduction((tf, x, how) => tf.log(sum(tf, x, how)), -Infinity),
+  ReduceLogSumExp: reduction(logSumExp, -Infinity),
   ArgMax: extremePlace((tf, x, axis) => tf.argMax(x, axis)),
   ArgMin: extremePlace((tf, x, axis) => tf.argMin(x, axis)),
 };

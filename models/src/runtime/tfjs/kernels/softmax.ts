@@ -26,10 +26,11 @@ export const softmaxKernels: Kernels = {
   /** 1 at the first of the largest, else 0. */
   Hardmax: ofFirst(({ tf, node }, x) => {
     const axis = axisOf(node, intOf(node, 'axis', -1), x.shape.length);
-    const last = x.shape.length - 1;
-    const swap = [...x.shape.keys()].map((each) => (each === axis ? last : each === last ? axis : each));
-    const rows = tf.transpose(x, swap);
-    const ones = tf.oneHot(tf.argMax(rows, last), x.shape[axis] ?? 1, 1, 0, 'float32');
-    return tf.transpose(ones, swap);
+    const size = x.shape[axis] ?? 1;
+    const places = tf.reshape(
+      tf.range(0, size, 1, 'int32'),
+      x.shape.map((_, i) => (i === axis ? size : 1)),
+    );
+    return tf.cast(tf.equal(places, tf.expandDims(tf.argMax(x, axis), axis)), 'float32');
   }),
 };
