@@ -61,7 +61,10 @@ function byScale(site: Site, axis: number, scale: number): Resized {
   const size = shapeOf(site, 0)[axis] ?? 1;
   if (scale <= 0) throw malformed(site.node, `scales axis ${axis} by ${scale}`);
   if (typeof size === 'number') return { output: Math.floor(Math.fround(Math.fround(scale) * size)), scale };
-  return { output: Number.isInteger(scale) ? productOf([scale, size]) : `${site.node.outputs[0] ?? ''}:${axis}`, scale };
+  return {
+    output: Number.isInteger(scale) ? productOf([scale, size]) : `${site.node.outputs[0] ?? ''}:${axis}`,
+    scale,
+  };
 }
 
 function bySize(input: Dimension | undefined, output: Dimension): Resized {
@@ -75,7 +78,7 @@ function inferResize(site: Site): Known[] {
   return [{ dtype: inputOf(site, 0).dtype, shape }];
 }
 
-function interpolationOf({ node }: Site): Interpolation {
+export function interpolationOf({ node }: Site): Interpolation {
   return {
     mode: stringOf(node, 'mode', 'nearest') as Interpolation['mode'],
     coordinates: stringOf(node, 'coordinate_transformation_mode', 'half_pixel') as CoordinateMode,
@@ -86,7 +89,7 @@ function interpolationOf({ node }: Site): Interpolation {
 }
 
 /** The axes whose size or content changes, of known size. */
-function changedAxes(site: Site, { coordinates }: Interpolation): ResizedAxis[] {
+export function changedAxes(site: Site, { coordinates }: Interpolation): ResizedAxis[] {
   const shape = shapeOf(site, 0);
   const crops = coordinates === 'tf_crop_and_resize';
   const roi = crops ? (numbersOf(site, 1) ?? []) : [];
