@@ -5,7 +5,7 @@ import type { Node } from '../graph/graph.js';
 import { convOperators } from './convolution/conv.js';
 import { indexingOperators } from './indexing.js';
 import { matmulOperators } from './matmul.js';
-import { normalizationOperators } from './normalization.js';
+import { normalizationOperators } from './normalizations/normalization.js';
 import type { Operator, OperatorRows } from './operator.js';
 import { activationOperators } from './pointwise/activations.js';
 import { arithmeticOperators } from './pointwise/arithmetic.js';
@@ -14,7 +14,8 @@ import { extremeOperators } from './pointwise/extremes.js';
 import { logicOperators } from './pointwise/logic.js';
 import { trigonometricOperators } from './pointwise/trigonometric.js';
 import { poolOperators } from './pools/pool.js';
-import { reductionOperators } from './reductions.js';
+import { cumulativeOperators } from './reductions/cumulative.js';
+import { reductionOperators } from './reductions/reduce.js';
 import { resizeOperators } from './resampling/resize.js';
 import { shapingOperators } from './shaping.js';
 import { softmaxOperators } from './softmax.js';
@@ -26,6 +27,7 @@ export const operatorTable: OperatorRows = {
   ...extremeOperators,
   ...logicOperators,
   ...trigonometricOperators,
+  ...cumulativeOperators,
   ...reductionOperators,
   ...shapingOperators,
   ...indexingOperators,

@@ -80,7 +80,6 @@ export const activationsReferences: References = {
   HardSwish: unary((x) => (x * clip(x + 3, 0, 6)) / 6),
   Gelu: unary(gelu),
   Mish: unary((x) => x * Math.tanh(Math.log(1 + Math.exp(x)))),
-  Swish: unary((x, node) => x / (1 + Math.exp(-alpha(node, 1) * x))),
   Clip: (_, [x = none, low, high]) => ({
     ...x,
     data: x.data.map((each) => clip(each, low?.data[0] ?? -Infinity, high?.data[0] ?? Infinity)),

@@ -49,15 +49,6 @@ function mish({ x, dy, build }: Values): string {
   return build.add('Mul', [dy, build.add('Add', [t, rest])]);
 }
 
-/** y = x s, s = sigmoid(alpha x): dx = dy (s + alpha y (1 - s)) */
-function swish({ x, y, dy, build, site }: Values): string {
-  const alpha = alphaOf(site, 1);
-  const s = build.add('Sigmoid', [alpha === 1 ? x : build.add('Mul', [x, build.scalar(alpha, x)])]);
-  const rest = build.add('Mul', [y, build.add('Sub', [build.scalar(1, x), s])]);
-  const scaled = alpha === 1 ? rest : build.add('Mul', [rest, build.scalar(alpha, x)]);
-  return build.add('Mul', [dy, build.add('Add', [s, scaled])]);
-}
-
 /** dy where x > 0, else slope dy; the slope gets the sum of x dy where x <= 0. */
 function parametricRelu(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
   const [dy] = site.outputGradients;
@@ -140,6 +131,5 @@ export const activationOperators: OperatorRows = {
     20,
   ),
   Mish: elementwise(mish, 25),
-  Swish: elementwise(swish, 12),
   Clip: operator({ infer: sameType, gradient: clip, flops: (_, [y]) => 2 * sizeOf(y) }),
 };
