@@ -91,6 +91,16 @@ Example:
     .addHelpText('after', '\nExample:\n  graft-agent status --json\n')
     .action(action(async () => (await import('./status.driver.js')).status));
   program
+    .command('pause')
+    .description('stop computing for the federation at the next step, also across restarts, until resume')
+    .addHelpText('after', '\nExample:\n  graft-agent pause\n')
+    .action(action(async () => (await import('./pause.driver.js')).pause));
+  program
+    .command('resume')
+    .description('go on where pause stopped')
+    .addHelpText('after', '\nExample:\n  graft-agent resume\n')
+    .action(action(async () => (await import('./pause.driver.js')).resume));
+  program
     .command('outbox')
     .description('list everything that left this site, and what waits to be sent')
     .option('--last <count>', 'only the newest entries', count)

@@ -3,7 +3,8 @@ import { agentPaths } from '../config/agent-paths.js';
 import { readAgentConfig } from '../config/agent-directory.adapter.js';
 import type { AgentStatus } from '../daemon/agent-status.js';
 import { readStatusFile } from '../daemon/status-file.adapter.js';
-import { formatBytes, formatTable, formatTime } from '../output/format.js';
+import { formatBytes, formatDuration, formatTable, formatTime } from '../output/format.js';
+import { readPause } from './pause.driver.js';
 import { currentRelease } from '../releases/release-store.adapter.js';
 import type { CommandContext } from './context.driver.js';
 
@@ -14,11 +15,13 @@ export async function status({ output, directory }: CommandContext<object>): Pro
   const paths = agentPaths(directory);
   const config = await readAgentConfig(paths);
   const written = await readStatusFile(paths.status);
+  const paused = await readPause(paths.paused);
   const isRunning = written !== undefined && written.state !== 'stopped' && isAlive(written.pid);
   const release = (await currentRelease(paths.releases))?.manifest;
   const data = {
     agent: { id: config.agentId, name: config.agentName },
     running: isRunning,
+    paused: paused ?? null,
     ...(written === undefined ? {} : { daemon: written }),
     release:
       release === undefined
@@ -34,6 +37,7 @@ export async function status({ output, directory }: CommandContext<object>): Pro
           `data     ${written.data.training} to train on, ${written.data.heldOut} held out, ${written.data.skipped} skipped`,
         ]),
     ...(written?.dataProblem === undefined ? [] : [`data     ${written.dataProblem}`]),
+    ...(paused === undefined ? [] : [`paused   since ${formatTime(paused.sinceMs)}; to go on: graft-agent resume`]),
     ...(isRunning ? (written?.jobs ?? []).map(jobLine) : []),
     `release  ${release === undefined ? 'none installed' : `${release.id} (round ${release.round}, ${release.precision})`}`,
     ...roundLines(written),
@@ -52,9 +56,17 @@ function stateLine(written: AgentStatus | undefined, isRunning: boolean): string
     : `not running; it was ${written.state} at ${since}`;
 }
 
-function jobLine({ kind, round, activity, progress }: AgentStatus['jobs'][number]): string {
-  const share = progress === undefined ? '' : ` ${Math.round(progress * 100)} %`;
-  return `job      ${kind}, round ${round}${activity === undefined ? '' : `: ${activity}${share}`}`;
+function jobLine(job: AgentStatus['jobs'][number]): string {
+  const { kind, round, activity, progress, step, steps, loss, examplesPerSecond, remainingMs } = job;
+  const parts = [
+    ...(progress === undefined ? [] : [`${Math.round(progress * 100)} %`]),
+    ...(step === undefined ? [] : [`step ${step} of ${steps ?? '?'}`]),
+    ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
+    ...(examplesPerSecond === undefined ? [] : [`${Math.round(examplesPerSecond)} examples/s`]),
+    ...(remainingMs === undefined ? [] : [`${formatDuration(remainingMs)} left`]),
+  ];
+  const standing = activity === undefined ? '' : `: ${[activity, parts.join(', ')].join(' ').trimEnd()}`;
+  return `job      ${kind}, round ${round}${standing}`;
 }
 
 function roundLines(written: AgentStatus | undefined): string[] {

@@ -71,6 +71,8 @@ export function placesOf(paths: AgentPaths, config: Pick<AgentConfig, 'data'>): 
     splitFile: paths.split,
     blobs: paths.blobs,
     features: paths.features,
+    training: paths.training,
+    pauseFile: paths.paused,
   };
 }
 

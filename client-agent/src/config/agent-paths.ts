@@ -15,6 +15,10 @@ export interface AgentPaths {
   readonly blobs: string;
   /** Cached features, by trunk, preprocessing and example. */
   readonly features: string;
+  /** Checkpoints of trainings that are not over. */
+  readonly training: string;
+  /** While this file is there, the site computes nothing for anybody. */
+  readonly paused: string;
   /** Hashes of the files of the data set, so that an unchanged file is not read again. */
   readonly index: string;
   /** Records whose side the tenth alone would not keep for ever. */
@@ -43,6 +47,8 @@ export function agentPaths(directory: string): AgentPaths {
     certificates: { directory: at('certs'), agent: at('certs/agent.pem'), ca: at('certs/ca.pem') },
     blobs: at('cache/blobs'),
     features: at('cache/features'),
+    training: at('cache/training'),
+    paused: at('paused.json'),
     index: at('cache/data-index.json'),
     split: at('split.json'),
     outbox: at('outbox'),

@@ -1,6 +1,7 @@
 /** status.json: what the daemon is doing, for `graft-agent status` and for whoever started it. A pure fold over events. */
 import { z } from 'zod';
 
+import type { Progress } from '../trainer/trainer-calls.js';
 import type { DaemonEvent } from './daemon-events.js';
 
 /** Rounds that are shown; the log of what was sent has them all. */
@@ -12,6 +13,11 @@ const jobSchema = z.object({
   round: z.number(),
   activity: z.string().optional(),
   progress: z.number().optional(),
+  step: z.number().optional(),
+  steps: z.number().optional(),
+  loss: z.number().optional(),
+  examplesPerSecond: z.number().optional(),
+  remainingMs: z.number().optional(),
 });
 
 const roundSchema = z.object({
@@ -79,7 +85,7 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
         ...status,
         jobs: status.jobs.map((job) =>
           job.run === event.run && job.round === event.round
-            ? { ...job, activity: event.activity, progress: event.progress }
+            ? { kind: job.kind, run: job.run, round: job.round, ...standing(event) }
             : job,
         ),
       };
@@ -110,6 +116,27 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     default:
       return { ...status, state: 'stopped', sinceMs: atMs, cause: event.reason, jobs: [] };
   }
+}
+
+/** Where the job stands now; nothing of where it stood before. */
+function standing({
+  activity,
+  progress,
+  step,
+  steps,
+  loss,
+  examplesPerSecond,
+  remainingMs,
+}: Progress): Partial<AgentStatus['jobs'][number]> {
+  return {
+    activity,
+    progress,
+    ...(step !== undefined && { step }),
+    ...(steps !== undefined && { steps }),
+    ...(loss !== undefined && { loss }),
+    ...(examplesPerSecond !== undefined && { examplesPerSecond }),
+    ...(remainingMs !== undefined && { remainingMs }),
+  };
 }
 
 interface InRound {

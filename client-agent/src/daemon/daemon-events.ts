@@ -1,6 +1,7 @@
 /** What happens to an agent, as data: `start` prints one line of each, --json one object, and `status` shows the last ones. */
-import type { Progress } from '../trainer/trainer-calls.js';
 import { formatBytes, formatDuration } from '../output/format.js';
+import type { Progress } from '../trainer/trainer-calls.js';
+import { describeEstimate } from '../trainer/training/estimate.js';
 
 export type DaemonEvent =
   | { readonly event: 'connected'; readonly address: string; readonly coordinator: string; readonly skewMs: number }
@@ -76,8 +77,11 @@ export function lineOf(event: DaemonEvent): string | undefined {
       return `the log of what was sent cannot be written: ${event.message}`;
     case 'working':
     case 'done':
-    case 'progress':
       return undefined;
+    case 'progress':
+      return event.estimate === undefined
+        ? undefined
+        : `${round(event)}  training: ${describeEstimate(event.estimate, { duration: formatDuration, bytes: formatBytes })}`;
     case 'update-sent':
       return `${round(event)}  ${event.examples > 0 ? `trained on ${event.examples} examples, loss ${event.initialLoss.toFixed(3)} -> ${event.loss.toFixed(3)}` : 'probed'}, ${formatDuration(event.ms)}, sent ${formatBytes(event.bytes)} sealed: ${verdict(event)}`;
     case 'evaluation-sent':

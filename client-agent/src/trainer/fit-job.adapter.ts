@@ -6,13 +6,17 @@ import { performance } from 'node:perf_hooks';
 import { GraftError } from '@graft/core/error';
 import { flatten, layoutOf } from '@graft/core/layout';
 import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
+import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
+import { stack } from '@graft/models/pipeline/features';
 import type { Part } from '@graft/models/pipeline/pipeline';
-import { trainingSchema } from '@graft/models/pipeline/task-spec';
+import { trainingSchema, type TrainingSpec } from '@graft/models/pipeline/training-spec';
+import { batchesFor } from '@graft/models/training/training-session';
 import { widen } from '@graft/models/quantize/downlink';
 import type { Runtime } from '@graft/models/runtime/runtime';
 import type { TensorRange } from '@graft/protos/messages';
 
+import type { Example } from '../data/dataset.js';
 import { classNumbers } from '../data/labels.js';
 import { checkLayout } from './base-header.adapter.js';
 import { calibrate, calibrationExamples } from './calibrate.adapter.js';
@@ -22,7 +26,8 @@ import { partKey, readPart } from './resident-sessions.adapter.js';
 import { sealToFile } from './seal-to-file.adapter.js';
 import type { JobControl } from './serve.driver.js';
 import { readSite } from './site-examples.adapter.js';
-import type { TrainingSteps } from './train-tail.adapter.js';
+import { constantsOf } from './training/constants-of.js';
+import type { TrainingSteps } from './training/train-tail.adapter.js';
 import type { FitInput, TrainerCalls } from './trainer-calls.js';
 
 export interface Fitting extends JobControl {
@@ -47,16 +52,23 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const featureMs = Math.round(performance.now() - startedAtMs);
   const tail = await readPart(pipeline.tail, places.blobs);
   const model = { ...tail, weights: new Map<string, Tensor>([...tail.weights, ...baseWeights]) };
-  const options = readOptions(input.training);
+  const spec = readSpec(input.training);
   const trained = await context.steps.train(
     {
-      key: partKey(withoutBase(input)),
+      graphKey: partKey(withoutBase(input)),
+      valuesKey: JSON.stringify([base.blob.hash, examplesKey(examples)]),
       model,
       trainable: layout.entries.map(({ name }) => name),
-      features,
-      labels,
-      options,
+      spec,
       seed: input.seed,
+      trunk: pipeline.trunk === undefined ? 'none' : 'cached',
+      places,
+      batches: (step) =>
+        batchesFor(step, {
+          inputs: { [tail.graph.inputs[0]?.name ?? '']: stack(features) },
+          targets: { labels: tensor('int32', [labels.length], labels) },
+        }),
+      constants: (step) => constantsOf(step, { spec, labels, base: baseWeights }),
     },
     context,
   );
@@ -79,7 +91,7 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   return {
     update: { ...fields, parameterCount: layout.length },
     exampleCount: examples.length,
-    report: { loss, initialLoss, steps, epochs: options.epochs, trainMs, featureMs, trunkRanges, tailRanges },
+    report: { loss, initialLoss, steps, epochs: spec.epochs, trainMs, featureMs, trunkRanges, tailRanges },
   };
 }
 
@@ -98,6 +110,11 @@ async function calibrateTrunk(
   return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
 }
 
+/** The examples with their labels, in their order. */
+function examplesKey(examples: readonly Example[]): string {
+  return sha256(new TextEncoder().encode(examples.map(({ hash, label }) => `${hash} ${label}`).join('\n')));
+}
+
 /** The tail's files but the base, which changes every round and is fed to the training graph. */
 function withoutBase({ pipeline, base }: FitInput): Part {
   const { graph, weights } = pipeline.tail;
@@ -114,7 +131,7 @@ function float32(name: string, value: Tensor): Tensor<'float32'> {
   throw new GraftError('PLAN_REFUSED', `the base's tensor '${name}' is ${value.dtype}; only float tensors are trained`);
 }
 
-function readOptions(text: string) {
+function readSpec(text: string): TrainingSpec {
   try {
     return trainingSchema.parse(JSON.parse(text));
   } catch (cause) {

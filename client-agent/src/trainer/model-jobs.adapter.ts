@@ -8,7 +8,7 @@ import type { ModelJobs } from './jobs.adapter.js';
 import { predict } from './predict-job.adapter.js';
 import { ResidentSessions } from './resident-sessions.adapter.js';
 import { reportRuntime } from './runtime-job.adapter.js';
-import { TrainingSteps } from './train-tail.adapter.js';
+import { TrainingSteps } from './training/train-tail.adapter.js';
 
 export function createModelJobs(runtime: Runtime): ModelJobs {
   const sessions = new ResidentSessions(runtime);

@@ -8,6 +8,7 @@ import type { SealContext } from '@graft/protos/sealed/envelope';
 import type { SealedFields } from '@graft/protos/sealed/seal.adapter';
 
 import type { DataSummary } from '../data/dataset.js';
+import type { TrainingEstimate } from './training/estimate.js';
 
 /** Where the trainer finds the site's data and its own stores. */
 export interface TrainerPlaces {
@@ -18,6 +19,10 @@ export interface TrainerPlaces {
   readonly blobs: string;
   /** Folder of cached features. */
   readonly features: string;
+  /** Folder of checkpoints of trainings. */
+  readonly training: string;
+  /** While this file is there, training waits. */
+  readonly pauseFile: string;
 }
 
 /** To whom an update is sealed, and what it is bound to. */
@@ -122,10 +127,26 @@ export type CallName = keyof TrainerCalls;
 /** Where a job stands; the words of graft.v1.HeartbeatRequest. */
 export interface Progress {
   readonly activity:
-    'fetching' | 'features' | 'training' | 'calibrating' | 'sealing' | 'uploading' | 'evaluating' | 'installing';
+    | 'fetching'
+    | 'features'
+    | 'training'
+    | 'paused'
+    | 'calibrating'
+    | 'sealing'
+    | 'uploading'
+    | 'evaluating'
+    | 'installing';
   /** 0 to 1. */
   readonly progress: number;
   readonly loss?: number;
+  /** Optimizer steps done and all of them, while training. */
+  readonly step?: number;
+  readonly steps?: number;
+  readonly examplesPerSecond?: number;
+  /** Of this activity, as far as its speed so far tells. */
+  readonly remainingMs?: number;
+  /** Once, before the first step. */
+  readonly estimate?: TrainingEstimate;
 }
 
 /** Daemon to trainer. */

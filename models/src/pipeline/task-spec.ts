@@ -5,6 +5,7 @@ import { limits as systemLimits } from '@graft/core/limits';
 
 import { blobRefSchema, labelsSchema } from './pipeline.js';
 import { preprocessingSchema } from './preprocessing.js';
+import { trainingSchema } from './training-spec.js';
 
 /** A name in the library, on a command line and in a path. */
 export const nameSchema = z
@@ -27,16 +28,6 @@ export const updateLimitsSchema = z.strictObject({
   maxExamples: z.int().min(1).max(systemLimits.examplesPerUpdate).default(systemLimits.examplesPerUpdate),
   /** Largest norm of an update over the median of its round. */
   maxNormRatio: z.number().positive().default(10),
-});
-
-export const trainingSchema = z.strictObject({
-  loss: z.literal('softmax-cross-entropy'),
-  optimizer: z.enum(['adam', 'sgd']),
-  learningRate: z.number().positive(),
-  momentum: z.number().min(0).lt(1).exactOptional(),
-  epochs: z.int().min(1).max(10_000),
-  batchSize: z.int().min(1).max(65_536),
-  weightDecay: z.number().min(0).exactOptional(),
 });
 
 /** A candidate is released only where it is no worse than the release before it by more than these margins of accuracy. */

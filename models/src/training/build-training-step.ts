@@ -13,7 +13,7 @@ import { differentiate } from './differentiate.js';
 import { fixedSizeOf } from './fixed-size.js';
 import { addForward } from './forward.js';
 import { addLoss, targetTypes } from './losses/add-loss.js';
-import { lossSpecOf } from './losses/loss-spec.js';
+import { lossSpecOf, type LossSpec } from './losses/loss-spec.js';
 import { scalarsOf } from './optimizers/step-scalars.js';
 import { coefficientsOf, referencesOf } from './regularizers/weight-terms.js';
 import type { ScalarRole, Slot, TargetInput, TrainingStep, TrainingStepOptions } from './training-step.js';
@@ -58,12 +58,20 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
     ...assembled({ model, build, inputs, targets, scalars, references, loss, updates }),
     ...{ inputs, targets, scalars, references, loss, optimizer },
     classes: fixedSizeOf(scope.shapeOf(output).at(-1), 'classes'),
+    leastRows: 1,
+    ...ignoredLabelOf(lossSpecOf(options.loss)),
     metrics: [],
     weightSlots: updates.weightSlots,
     stateSlots: updates.stateSlots,
     statisticSlots: new Map(),
     added: new Map(),
   };
+}
+
+function ignoredLabelOf(loss: LossSpec): Pick<TrainingStep, 'ignoredLabel'> {
+  return loss.kind === 'softmax-cross-entropy' && loss.ignoreIndex !== undefined
+    ? { ignoredLabel: loss.ignoreIndex }
+    : {};
 }
 
 /** The output that the loss is of. */

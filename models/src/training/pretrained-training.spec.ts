@@ -14,7 +14,7 @@ import { withHead } from '../graph/head.js';
 import { inferShapes } from '../operators/infer-shapes.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { predictLogits } from './predict-logits.js';
-import { train } from './training-session.js';
+import { train, type TrainingJob } from './training-session.js';
 
 const classes = 4;
 const count = 24;
@@ -56,7 +56,19 @@ async function featuresOf(trunk: Model, name: string): Promise<Tensor<'float32'>
 const sameBytes = (a: Tensor, b: Tensor | undefined): boolean =>
   b !== undefined && Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
 
-const options = { epochs: 5, batchSize: 8, optimizer: 'adam', learningRate: 0.001 } as const;
+/** Adam on the cross-entropy, in steps of 8. */
+function jobOf(tail: Model, rows: Tensor<'float32'>, { epochs, seed }: { epochs: number; seed: number }): TrainingJob {
+  const [input] = tail.graph.inputs;
+  return {
+    model: tail,
+    step: { trainable: trainableOf(tail.graph), loss: 'softmax-cross-entropy', optimizer: { kind: 'adam' } },
+    examples: { inputs: { [input?.name ?? '']: rows }, targets: { labels: tensor('int32', [count], labels) } },
+    epochs,
+    batchSize: 8,
+    learningRate: 0.001,
+    seed,
+  };
+}
 
 describe('the PP-OCRv4 recogniser under a new head', () => {
   it.each([
@@ -70,11 +82,9 @@ describe('the PP-OCRv4 recogniser under a new head', () => {
       const { trunk, tail } = cutAt(withHead(model, { features, classes, seed: 1 }), joint);
       expect(tail.graph.nodes.map(({ op }) => op)).toEqual(expect.arrayContaining(operators));
       const rows = await featuresOf(trunk, joint);
-      const trainable = trainableOf(tail.graph);
-      const job = { model: tail, trainable, features: rows, labels, options, seed: 3 };
-      const result = await train(job, onnxRuntime);
+      const result = await train(jobOf(tail, rows, { epochs: 5, seed: 3 }), onnxRuntime);
       expect(result.loss).toBeLessThan(result.initialLoss / 2);
-      expect([...result.weights.keys()]).toEqual(trainable);
+      expect([...result.weights.keys()]).toEqual(trainableOf(tail.graph));
       for (const [name, value] of result.weights) {
         expect(value.data.every((number) => Number.isFinite(number))).toBe(true);
         expect(sameBytes(value, tail.weights.get(name))).toBe(false);
@@ -96,15 +106,7 @@ describe('the PP-OCRv4 recogniser under a new head', () => {
     const { trunk, tail } = cutAt(withHead(model, { features: 'p2o.AveragePool.1', classes, seed: 1 }), 'p2o.Add.203');
     const rows = await featuresOf(trunk, 'p2o.Add.203');
     const once = async (seed: number): Promise<Tensor[]> => {
-      const job = {
-        model: tail,
-        trainable: trainableOf(tail.graph),
-        features: rows,
-        labels,
-        options: { ...options, epochs: 1 },
-        seed,
-      };
-      return [...(await train(job, onnxRuntime)).weights.values()];
+      return [...(await train(jobOf(tail, rows, { epochs: 1, seed }), onnxRuntime)).weights.values()];
     };
     const [first, again, other] = [await once(3), await once(3), await once(4)];
     expect(again.map((value, i) => sameBytes(value, first[i]))).not.toContain(false);

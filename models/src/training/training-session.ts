@@ -1,184 +1,230 @@
-/** Trains a model on features and labels, over the runtime port; the same seed gives the same weights on one thread. */
+/**
+ * Trains a model over the runtime port: epochs of optimizer steps, each one run of the training graph or several of micro-batches.
+ * On one thread the same seed gives the same bits, also where a training was interrupted and goes on from a checkpoint.
+ */
 import { GraftError } from '@graft/core/error';
-import { random } from '@graft/core/random';
-import { elementCount, tensor, type Tensor, type Weights } from '@graft/core/tensor';
+import { seedFrom } from '@graft/core/random';
+import type { Tensor, Weights } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
-import type { Runtime, Session } from '../runtime/runtime.js';
+import { prefetch } from '../pipeline/batches/prefetch.js';
+import type { Feeds, Runtime, Session } from '../runtime/runtime.js';
+import { plannedRuns, stepsOf, type BatchPlan, type PlannedRun } from './batch-plan.js';
+import { batchesOf, type BatchSource } from './batch-source.js';
 import { buildTrainingStep } from './build-training-step.js';
-import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
+import { checkLabels } from './check-labels.js';
+import { EpochSums } from './epoch-sums.js';
+import { initialLossScale, nextLossScale, type LossScale } from './optimizers/loss-scale.js';
 import { stepScalars } from './optimizers/step-scalars.js';
-import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from './step-feeds.js';
-import type { TrainingStep } from './training-step.js';
+import { rateAt, type Schedule } from './schedules.js';
+import { StateBuffers } from './state-buffers.js';
+import { scalarFeeds, targetOf } from './step-feeds.js';
+import type { TrainingCheckpoint } from './training-checkpoint.js';
+import type { ScalarRole, TargetRole, TrainingStep, TrainingStepOptions } from './training-step.js';
 
-export interface TrainingOptions {
+export interface LoadedStep {
+  /** Of `step`, loaded for 'training'. */
+  readonly session: Session;
+  readonly step: TrainingStep;
+  /** Holds every trainable weight and running statistic. */
+  readonly initial: Weights;
+}
+
+export interface Learning {
+  readonly batches: BatchSource;
   readonly epochs: number;
+  /** Examples an optimizer step. */
   readonly batchSize: number;
-  readonly optimizer: 'adam' | 'sgd';
+  /** Examples a run, for a step that was built to accumulate: less memory for the same result. Default: the batch size. */
+  readonly microBatchSize?: number;
   readonly learningRate: number;
-  /** Of SGD; default 0. */
-  readonly momentum?: number;
-  readonly weightDecay?: number;
-}
-
-export interface TrainingData {
-  /** [N, ...]: one row an example. */
-  readonly features: Tensor<'float32'>;
-  /** N numbers of classes. */
-  readonly labels: Int32Array;
-}
-
-export interface TrainingJob extends TrainingData {
-  readonly model: Model;
-  readonly trainable: readonly string[];
-  readonly options: TrainingOptions;
-  /** Of the order of the examples. */
+  /** Default: constant. */
+  readonly schedule?: Schedule;
+  /** Of the order of the examples and of dropout. */
   readonly seed: number;
+  /** What stays the same for the whole training: references of regularizers, class weights. */
+  readonly constants?: Feeds;
+  /** Coefficients of regularizers. */
+  readonly coefficients?: Readonly<Partial<Record<ScalarRole, number>>>;
+}
+
+export interface TrainingProgress {
+  /** Steps done, and all of them. */
+  readonly step: number;
+  readonly steps: number;
+  readonly epoch: number;
+  /** Of this step's batch, before the step. */
+  readonly loss: number;
+  /** Of this step. */
+  readonly examples: number;
+}
+
+export interface TrainingControl {
+  /** Where to go on from. */
+  readonly resume?: TrainingCheckpoint;
+  /**
+   * Called after each step. May wait, which is a pause; may keep the checkpoint, which is valid until it returns; may throw,
+   * which ends the training.
+   */
+  readonly afterStep?: (progress: TrainingProgress, checkpoint: () => TrainingCheckpoint) => void | Promise<void>;
 }
 
 export interface TrainingResult {
-  /** The trainable weights after the last step. */
+  /** The trainable weights after the last step, and running statistics where they are kept. */
   readonly weights: Map<string, Tensor<'float32'>>;
   /** Mean loss over the examples in the last epoch, each before the step that it was part of. */
   readonly loss: number;
   /** Mean loss of the first batch, before anything was learnt. */
   readonly initialLoss: number;
   readonly steps: number;
+  /** Sums over the last epoch of the step's metrics, by output. */
+  readonly metrics: ReadonlyMap<string, Tensor<'float32'>>;
 }
 
-export interface TrainingProgress {
-  readonly step: number;
-  readonly steps: number;
-  readonly epoch: number;
-  /** Of this step's batch. */
-  readonly loss: number;
+/** The loss is no number any more. */
+export class TrainingDiverged extends GraftError {
+  /** @param lastGood weights of the last step whose loss was finite */
+  constructor(
+    message: string,
+    readonly step: number,
+    readonly lastGood: ReadonlyMap<string, Tensor<'float32'>>,
+  ) {
+    super('TRAINING_DIVERGED', message, { details: { step } });
+  }
 }
 
-/** May throw, which ends the training: that is how it is cancelled. */
-export type OnTrainingProgress = (progress: TrainingProgress) => void;
-
-export function optimizerOf({ optimizer, momentum, weightDecay }: TrainingOptions): OptimizerSpec {
-  const decay = weightDecay === undefined ? {} : { weightDecay };
-  return optimizer === 'adam' ? { kind: 'adam', ...decay } : { kind: 'sgd', momentum: momentum ?? 0, ...decay };
+/** Examples in memory: tensors [N, ...] by input of the model, and what is true of them by role. */
+export interface ExampleTensors {
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly targets: Readonly<Partial<Record<TargetRole, Tensor>>>;
 }
 
-/** The step that `train` runs; build and load it once to train again and again with `trainWith`. */
-export function trainingStepOf({
-  model,
-  trainable,
-  options,
-  features,
-}: Omit<TrainingJob, 'labels' | 'seed'>): TrainingStep {
-  return buildTrainingStep(model, {
-    trainable,
-    loss: 'softmax-cross-entropy',
-    optimizer: optimizerOf(options),
-    inputShapes: { [model.graph.inputs[0]?.name ?? '']: ['batch', ...features.shape.slice(1)] },
-  });
+/** Throws TENSOR_UNKNOWN for a target that the step does not take, DATA_EMPTY and DATA_UNSUITABLE. */
+export function batchesFor(step: TrainingStep, { inputs, targets }: ExampleTensors): BatchSource {
+  const entries = Object.entries(targets).map(([role, value]) => [targetOf(step, role as TargetRole).name, value]);
+  return batchesOf({ ...inputs, ...Object.fromEntries(entries) });
+}
+
+export interface TrainingJob extends Omit<Learning, 'batches'> {
+  readonly model: Model;
+  readonly step: TrainingStepOptions;
+  readonly examples: ExampleTensors;
 }
 
 /** Builds, loads, trains on one thread, and disposes. Throws what buildTrainingStep, the runtime and `trainWith` throw. */
-export async function train(
-  job: TrainingJob,
-  runtime: Runtime,
-  onProgress?: OnTrainingProgress,
-): Promise<TrainingResult> {
-  const step = trainingStepOf(job);
+export async function train(job: TrainingJob, runtime: Runtime, control?: TrainingControl): Promise<TrainingResult> {
+  const step = buildTrainingStep(job.model, job.step);
+  const batches = batchesFor(step, job.examples);
   const session = await runtime.load(step, { threads: 1, purpose: 'training' });
   try {
-    return await trainWith({ session, step, initial: job.model.weights }, job, onProgress);
+    return await trainWith({ session, step, initial: job.model.weights }, { ...job, batches }, control);
   } finally {
     await session.dispose();
   }
 }
 
-export interface LoadedStep {
-  readonly session: Session;
-  readonly step: TrainingStep;
-  /** Holds every trainable weight. */
-  readonly initial: Weights;
-}
-
-type Job = Pick<TrainingJob, 'features' | 'labels' | 'options' | 'seed'>;
-
 /**
- * All epochs on a session of `step`, from `initial` and fresh optimizer state; the last batch of an epoch may be smaller.
- * Throws DATA_EMPTY without examples, DATA_UNSUITABLE where labels do not fit, TRAINING_DIVERGED where the loss is not finite.
+ * All epochs, from `initial` and fresh optimizer state or from a checkpoint.
+ * Throws DATA_UNSUITABLE where labels do not fit, TrainingDiverged where the loss is not finite, and what the runtime and the control throw.
  */
 export async function trainWith(
   loaded: LoadedStep,
-  job: Job,
-  onProgress?: OnTrainingProgress,
+  learning: Learning,
+  { resume, afterStep }: TrainingControl = {},
 ): Promise<TrainingResult> {
-  const { session, step } = loaded;
-  const { epochs, batchSize, learningRate } = job.options;
-  const count = job.labels.length;
-  checkData(job, step.classes);
-  const batches = batchBuffers(job, Math.min(batchSize, count));
-  const steps = epochs * Math.ceil(count / batchSize);
-  const stream = random(job.seed);
-  let state = firstState(step, loaded.initial);
-  let [done, initialLoss, epochLoss] = [0, NaN, NaN];
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = stream.shuffle([...Array(count).keys()]);
-    let total = 0;
-    for (let begin = 0; begin < count; begin += batchSize) {
-      const rows = order.slice(begin, begin + batchSize);
-      const scalars = stepScalars(step.optimizer, learningRate, done + 1);
-      const fetches = await session.run({
-        ...state,
-        ...batches(step, rows),
-        ...scalarFeeds(step, { ...scalars }),
-      });
-      done += 1;
-      const loss = numberOf(fetches[step.loss]);
-      if (!Number.isFinite(loss)) throw diverged(loss, done, learningRate);
-      if (done === 1) initialLoss = loss;
-      total += loss * rows.length;
-      state = nextState(step, fetches);
-      onProgress?.({ step: done, steps, epoch, loss });
-    }
-    epochLoss = total / count;
+  const { step, initial } = loaded;
+  const plan = planOf(learning, step);
+  const steps = stepsOf(plan);
+  const state = new StateBuffers(step, initial, resume?.state);
+  const sums = new EpochSums(step, resume?.epochLoss, resume?.state);
+  let scale = resume?.lossScale ?? initialLossScale;
+  let [done, initialLoss, stepLoss] = [resume?.steps ?? 0, resume?.initialLoss ?? NaN, 0];
+  const checkpoint = (): TrainingCheckpoint => ({
+    steps: done,
+    initialLoss,
+    epochLoss: sums.loss,
+    lossScale: scale,
+    state: new Map([...state.snapshot(), ...sums.tensors()]),
+  });
+  for await (const { run, feeds } of fedRuns(plannedRuns(plan, done), learning.batches)) {
+    checkLabels(step, feeds, run.rows);
+    const scalars = scalarsOf(step, learning, { run, number: done, steps, scale });
+    const fetches = await loaded.session.run(
+      { ...learning.constants, ...feeds, ...scalars, ...state.feeds() },
+      state.into(),
+    );
+    const loss = numberOf(fetches[step.loss]);
+    if (!Number.isFinite(loss)) throw diverged(loss, { number: done + 1, learning, state });
+    state.advance();
+    if (step.finite !== undefined) scale = nextLossScale(scale, numberOf(fetches[step.finite]) === 1);
+    stepLoss += loss * run.share;
+    sums.add(loss * run.rows.length, fetches);
+    if (!run.isLast) continue;
+    done += 1;
+    if (done === 1) initialLoss = stepLoss;
+    if (run.endsEpoch) sums.endEpoch();
+    await afterStep?.({ step: done, steps, epoch: run.epoch, loss: stepLoss, examples: run.stepRows }, checkpoint);
+    stepLoss = 0;
   }
-  return { weights: weightsIn(step, state), loss: epochLoss, initialLoss, steps: done };
+  const { loss, metrics } = sums.last;
+  return { weights: state.values(), loss: loss / plan.count, initialLoss, steps: done, metrics };
 }
 
-function checkData({ features, labels }: Job, classes: number): void {
-  if (labels.length === 0) throw new GraftError('DATA_EMPTY', 'there is no example to train on');
-  if (features.shape[0] !== labels.length) {
-    throw new GraftError('DATA_UNSUITABLE', `${features.shape[0] ?? 0} rows of features have ${labels.length} labels`);
+function planOf(learning: Learning, step: TrainingStep): BatchPlan {
+  const { batches, epochs, batchSize, microBatchSize, seed } = learning;
+  if (microBatchSize !== undefined && step.scalars.apply === undefined) {
+    throw new GraftError('MODEL_UNSUPPORTED', 'micro-batches need a training step that accumulates gradients');
   }
-  const outside = labels.find((label) => label < 0 || label >= classes);
-  if (outside !== undefined)
-    throw new GraftError('DATA_UNSUITABLE', `label ${outside} is none of the ${classes} classes of the model`);
+  return {
+    count: batches.count,
+    epochs,
+    batchSize: Math.min(batchSize, batches.count),
+    microBatchSize: microBatchSize ?? batchSize,
+    leastRows: step.leastRows,
+    seed,
+  };
 }
 
-function diverged(loss: number, step: number, learningRate: number): GraftError {
-  return new GraftError('TRAINING_DIVERGED', `the loss is ${loss} at step ${step} with learning rate ${learningRate}`, {
-    details: { step, learningRate },
+interface Fed {
+  readonly run: PlannedRun;
+  readonly feeds: Feeds;
+}
+
+/** The batch after the one in use is made while the runtime works, where making it takes other threads. */
+function fedRuns(runs: Iterable<PlannedRun>, batches: BatchSource): AsyncGenerator<Fed> {
+  return prefetch(tasksOf(runs, batches), 1);
+}
+
+function* tasksOf(runs: Iterable<PlannedRun>, batches: BatchSource): Generator<() => Promise<Fed>> {
+  for (const run of runs) yield async () => ({ run, feeds: await batches.batch(run.rows, run.epoch) });
+}
+
+interface Moment {
+  readonly run: PlannedRun;
+  /** Steps done. */
+  readonly number: number;
+  readonly steps: number;
+  readonly scale: LossScale;
+}
+
+function scalarsOf(step: TrainingStep, learning: Learning, { run, number, steps, scale }: Moment): Feeds {
+  const rate = rateAt(learning.schedule ?? { kind: 'constant' }, learning.learningRate, number + 1, steps);
+  return scalarFeeds(step, {
+    ...learning.coefficients,
+    ...stepScalars(step.optimizer, rate, number + 1),
+    seed: seedFrom(learning.seed, number, run.part) % 2 ** 24,
+    lossScale: scale.scale,
+    share: run.share,
+    apply: run.isLast ? 1 : 0,
   });
 }
 
-/** Feeds of a batch, gathered into the same memory every time. */
-function batchBuffers({ features, labels }: Job, batchSize: number) {
-  const shape = features.shape.slice(1);
-  const length = elementCount(shape);
-  const rowBuffer = new Float32Array(batchSize * length);
-  const labelBuffer = new Int32Array(batchSize);
-  return (step: TrainingStep, rows: readonly number[]): Record<string, Tensor> => {
-    for (const [i, row] of rows.entries()) {
-      rowBuffer.set(features.data.subarray(row * length, (row + 1) * length), i * length);
-      labelBuffer[i] = labels[row] ?? 0;
-    }
-    return {
-      [step.inputs[0]?.name ?? '']: tensor(
-        'float32',
-        [rows.length, ...shape],
-        rowBuffer.subarray(0, rows.length * length),
-      ),
-      [targetOf(step, 'labels').name]: tensor('int32', [rows.length], labelBuffer.subarray(0, rows.length)),
-    };
-  };
+function diverged(
+  loss: number,
+  { number, learning, state }: { number: number; learning: Learning; state: StateBuffers },
+): TrainingDiverged {
+  const message = `the loss is ${loss} at step ${number} with learning rate ${learning.learningRate}`;
+  return new TrainingDiverged(message, number, state.valuesBefore());
 }
 
 const numberOf = (value: Tensor | undefined): number => (value?.dtype === 'float32' ? (value.data[0] ?? NaN) : NaN);

@@ -138,6 +138,10 @@ export interface TrainingStep extends Model {
   readonly references: readonly Reference[];
   /** Size of the last axis of the output that the loss is of: classes, or values of a regression. */
   readonly classes: number;
+  /** Rows that a run needs at least: 2 where statistics of a batch are taken over a single place of each example. */
+  readonly leastRows: number;
+  /** Integer label that counts for nothing. */
+  readonly ignoredLabel?: number;
   /** Output, float32 scalar: the mean loss of the batch before the update, without regularizers. */
   readonly loss: string;
   readonly metrics: readonly MetricOutput[];

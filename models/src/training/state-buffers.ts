@@ -1,0 +1,98 @@
+/**
+ * Weights and optimizer state between runs, in buffers that take turns: a run reads one and writes another, never the one
+ * it reads. Weights have three, so that those of the run before, whose loss was finite, are still there when a loss is not.
+ */
+import { GraftError } from '@graft/core/error';
+import { zeros, type Tensor, type Weights } from '@graft/core/tensor';
+
+import type { Fetches } from '../runtime/runtime.js';
+import type { Slot, TrainingStep } from './training-step.js';
+
+interface Ring {
+  readonly slot: Slot;
+  readonly buffers: readonly Tensor<'float32'>[];
+}
+
+export class StateBuffers {
+  private readonly rings: readonly Ring[];
+  private readonly names: readonly string[];
+  private turn = 0;
+
+  /**
+   * @param initial of every trainable weight and running statistic, by the name in the model; optimizer state begins at zero
+   * @param resumed values by the step's input that take the place of those
+   * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.
+   */
+  constructor(step: TrainingStep, initial: Weights, resumed: Weights = new Map()) {
+    const named = [...step.weightSlots, ...step.statisticSlots];
+    this.names = named.map(([name]) => name);
+    this.rings = [
+      ...named.map(([name, slot]) =>
+        ring(slot, 3, resumed.get(slot.input) ?? initial.get(name) ?? step.added.get(name) ?? missing(name)),
+      ),
+      ...step.stateSlots.map((slot) => ring(slot, 2, resumed.get(slot.input) ?? zeros('float32', slot.shape))),
+    ];
+  }
+
+  /** What the next run reads, by input. */
+  feeds(): Record<string, Tensor> {
+    return Object.fromEntries(this.rings.map((each) => [each.slot.input, this.at(each, 0)]));
+  }
+
+  /** Where the next run writes, by output. */
+  into(): Fetches {
+    return Object.fromEntries(this.rings.map((each) => [each.slot.output, this.at(each, 1)]));
+  }
+
+  /** What the run wrote is what the next one reads. */
+  advance(): void {
+    this.turn += 1;
+  }
+
+  /** The trainable weights and statistics as they are now, copies, by the name in the model. */
+  values(): Map<string, Tensor<'float32'>> {
+    return this.named(0);
+  }
+
+  /** Those before the last run; now, where nothing ran yet. */
+  valuesBefore(): Map<string, Tensor<'float32'>> {
+    return this.named(this.turn === 0 ? 0 : -1);
+  }
+
+  /** Everything by the step's input, without a copy: valid until the next run. */
+  snapshot(): Map<string, Tensor> {
+    return new Map(Object.entries(this.feeds()));
+  }
+
+  private named(offset: number): Map<string, Tensor<'float32'>> {
+    return new Map(
+      this.names.flatMap((name, i): [string, Tensor<'float32'>][] => {
+        const each = this.rings[i];
+        if (each === undefined) return [];
+        const value = this.at(each, offset);
+        return [[name, { ...value, data: value.data.slice() }]];
+      }),
+    );
+  }
+
+  private at({ buffers }: Ring, offset: number): Tensor<'float32'> {
+    const value = buffers[(this.turn + offset + buffers.length) % buffers.length];
+    if (value === undefined) throw new RangeError('a ring of no buffers');
+    return value;
+  }
+}
+
+function ring(slot: Slot, count: number, first: Tensor): Ring {
+  if (first.dtype !== 'float32' || first.shape.join() !== slot.shape.join()) {
+    throw new GraftError(
+      'WEIGHTS_MALFORMED',
+      `'${slot.input}' starts as ${first.dtype} [${first.shape.join(', ')}], the step takes float32 [${slot.shape.join(', ')}]`,
+    );
+  }
+  const copy = { ...first, data: first.data.slice() };
+  return { slot, buffers: [copy, ...Array.from({ length: count - 1 }, () => zeros('float32', slot.shape))] };
+}
+
+function missing(name: string): never {
+  throw new GraftError('TENSOR_UNKNOWN', `there is no initial value of '${name}'`);
+}
