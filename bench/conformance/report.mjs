@@ -20,7 +20,11 @@ export function reportOf(directory, verdicts) {
     gradientsChecked: checked.length,
     gradientsWrong: checked.filter(({ gradient }) => !gradient.ok).length,
   };
-  const text = [...tableOf(verdicts), '', ...failures(counted), '', ...notRun(verdicts)].join('\n');
+  const written = counted.filter(({ asWritten }) => asWritten !== undefined);
+  const notes = written.map(
+    ({ name, asWritten }) => `as the test says, not as the original runs: ${name}: ${asWritten}`,
+  );
+  const text = [...tableOf(verdicts), '', ...failures(counted), ...notes, '', ...notRun(verdicts)].join('\n');
   const failed = [summary.imported, summary.shapesRight, summary.reexported].some((count) => count < counted.length);
   return { text, summary, failed: failed || summary.gradientsWrong > 0 };
 }

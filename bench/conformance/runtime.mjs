@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 
 import * as ort from 'onnxruntime-node';
 
+import { elementTypeOf } from '@graft/models/formats/onnx/data-types';
 import { decodeTensorProto } from '@graft/models/formats/onnx/onnx-schema';
+import { readOpaque } from '@graft/models/formats/onnx/opaque-tensor';
 import { readTensor } from '@graft/models/formats/onnx/tensor-proto';
+import { isOpaque } from '@graft/models/graph/element-type';
 
 /** One thread: the same bits at each run. Without rewriting, a file and its re-export run the kernels that they name. */
 const options = {
@@ -25,10 +28,28 @@ export function feedsOf(session, inputs) {
     if (declared === undefined || !declared.isTensor) {
       throw new Error(`not runnable from Node: input ${i} is a sequence, a map or an optional value`);
     }
-    return [[declared.name, toOrt(readTensor(decodeTensorProto(new Uint8Array(readFileSync(file))), `input ${i}`))]];
+    const feed = readFeed(file);
+    if (feed === undefined) throw new Error(`not runnable from Node: input ${i} has elements that it has no array for`);
+    return [[declared.name, feed]];
   });
   return Object.fromEntries(feeds);
 }
+
+/** A tensor file as ONNX Runtime takes it; undefined for what Node cannot pass. */
+export function readFeed(file) {
+  const proto = decodeTensorProto(new Uint8Array(readFileSync(file)));
+  const type = elementTypeOf(proto.dataType ?? 0);
+  if (type === undefined) return undefined;
+  const { data, shape } = isOpaque(type) ? readOpaque(proto, type, file) : readTensor(proto, file);
+  if (!fromNode.has(type)) return undefined;
+  return new ort.Tensor(type, type === 'string' ? [...data] : data, shape);
+}
+
+/** Element types of tensors that onnxruntime-node passes in both directions. */
+const fromNode = new Set([
+  ...['float32', 'float64', 'float16', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'],
+  ...['bool', 'string', 'int4', 'uint4'],
+]);
 
 function rampOf({ name, shape }) {
   const sizes = shape.map((size) => (typeof size === 'number' ? size : 1));
@@ -49,5 +70,3 @@ export async function outputsOf(session, feeds) {
   if (other !== undefined) throw new Error(`not runnable from Node: output '${other[0]}' is no tensor`);
   return outputs;
 }
-
-export const toOrt = ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape);

@@ -8,7 +8,7 @@ import { internalOpset, type Graph } from '../../graph/graph.js';
 import { validateGraph } from '../../graph/validate.js';
 import { decodeModelProto, encodeModelProto, integer } from './onnx-schema.js';
 import { readGraph } from './read-graph.js';
-import { writeGraph, writeModel, writeValue } from './write-graph.js';
+import { versionsOf, writeGraph, writeModel, writeValue } from './write-graph.js';
 
 const weightsKey = 'graft.weights';
 
@@ -29,13 +29,14 @@ export function decodeGraph(bytes: Uint8Array): Graph {
   if (!Number.isSafeInteger(count) || proto.graph === undefined || proto.graph === null) {
     throw new GraftError('MODEL_MALFORMED', `the file is not a graph file: it has no entry '${weightsKey}'`);
   }
-  if (integer(opset, 'the opset') !== internalOpset) {
+  const { graph, weights } = readGraph(proto.graph);
+  const expected = versionsOf({ ...graph, weights: [] }).get('');
+  if (integer(opset, 'the opset') !== expected) {
     throw new GraftError(
       'MODEL_MALFORMED',
-      `a graph file of opset ${integer(opset, 'the opset')}, expected ${internalOpset}`,
+      `a graph file of opset ${integer(opset, 'the opset')}, expected ${expected ?? internalOpset}`,
     );
   }
-  const { graph, weights } = readGraph(proto.graph);
   const inputCount = graph.inputs.length - count;
   if (count < 0 || inputCount < 0 || weights.size > 0) {
     throw new GraftError(

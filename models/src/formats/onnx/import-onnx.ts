@@ -1,4 +1,4 @@
-/** The door: an ONNX file of opset 7 to 24 becomes a model of the internal opset, checked and in order, or a typed error. */
+/** The door: an ONNX file of opset 1 to 26 becomes a model of the internal opset, checked and in order, or a typed error. */
 import { GraftError } from '@graft/core/error';
 
 import type { Attribute, Graph, Model, Node } from '../../graph/graph.js';
@@ -14,7 +14,7 @@ import { readGraph } from './read-graph.js';
  */
 export function importOnnx(bytes: Uint8Array): Model {
   const proto = decodeModelProto(bytes);
-  const opset = opsetOf(proto);
+  const opsets = opsetsOf(proto);
   if (proto.graph === undefined || proto.graph === null)
     throw new GraftError('MODEL_MALFORMED', 'the file has no graph');
   if ((proto.functions?.length ?? 0) > 0)
@@ -22,7 +22,7 @@ export function importOnnx(bytes: Uint8Array): Model {
   if ((proto.trainingInfo?.length ?? 0) > 0)
     throw new GraftError('MODEL_UNSUPPORTED', 'the model carries training graphs');
   const { graph, weights } = readGraph(proto.graph);
-  const converted = convertOpset({ ...graph, nodes: ordered(graph.nodes) }, weights, opset);
+  const converted = convertOpset({ ...graph, nodes: ordered(graph.nodes) }, weights, opsets);
   const result: Graph = {
     ...converted,
     weights: [...weights].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
@@ -31,11 +31,18 @@ export function importOnnx(bytes: Uint8Array): Model {
   return { graph: result, weights };
 }
 
-function opsetOf(proto: ModelProto): number {
-  const own = (proto.opsetImport ?? []).filter(({ domain }) => (domain ?? '') === '' || domain === 'ai.onnx');
-  if (own.length !== 1)
-    throw new GraftError('MODEL_MALFORMED', `the file names ${own.length} versions of the ONNX operators, expected 1`);
-  return integer(own[0]?.version, 'the opset');
+/** The version of each domain; a file without nodes of the default domain need not name that. */
+function opsetsOf(proto: ModelProto): Map<string, number> {
+  const opsets = new Map<string, number>();
+  for (const { domain, version } of proto.opsetImport ?? []) {
+    const name = domain === 'ai.onnx' ? '' : (domain ?? '');
+    if (opsets.has(name)) {
+      throw new GraftError('MODEL_MALFORMED', `the file names two versions of the operators of '${name || 'ai.onnx'}'`);
+    }
+    opsets.set(name, integer(version, 'the opset'));
+  }
+  if (opsets.size === 0) throw new GraftError('MODEL_MALFORMED', 'the file names no version of the ONNX operators');
+  return opsets;
 }
 
 /** Orders the nodes of the graph and of every subgraph. */

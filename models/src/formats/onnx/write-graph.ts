@@ -4,20 +4,36 @@ import { internalOpset } from '../../graph/graph.js';
 import { dataTypeOf } from './data-types.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto } from './onnx-schema.js';
 import { writeOpaque } from './opaque-tensor.js';
+import { versionNeeded } from './opset/domains.js';
 import { writeTensor } from './tensor-proto.js';
 
-/** The IR version that came with opset 21: https://github.com/onnx/onnx/blob/main/docs/Versioning.md */
-const irVersion = 10;
+/** The IR versions that came with opset 21 and with opset 26: https://github.com/onnx/onnx/blob/main/docs/Versioning.md */
+const irVersions = { internal: 10, late: 13 } as const;
 
 /** A whole file around a graph. */
 export function writeModel(graph: Graph, proto: GraphProto): ModelProto {
-  const domains = [...new Set(graph.nodes.flatMap(domainsOf))].filter((domain) => domain !== '').sort();
+  const versions = versionsOf(graph);
+  const main = versions.get('') ?? internalOpset;
+  const others = [...versions].filter(([domain]) => domain !== '').sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    irVersion,
+    irVersion: main > internalOpset ? irVersions.late : irVersions.internal,
     producerName: 'graft',
     graph: proto,
-    opsetImport: [{ domain: '', version: internalOpset }, ...domains.map((domain) => ({ domain, version: 1 }))],
+    opsetImport: [{ domain: '', version: main }, ...others.map(([domain, version]) => ({ domain, version }))],
   };
+}
+
+/** The version of each domain that the graph's nodes need; that of a domain that is not known is 1. */
+export function versionsOf(graph: Graph): Map<string, number> {
+  const versions = new Map([['', internalOpset]]);
+  const visit = (nodes: readonly Node[]): void => {
+    for (const { op, domain, attributes } of nodes) {
+      versions.set(domain, Math.max(versions.get(domain) ?? 1, versionNeeded(domain, op) ?? 1));
+      for (const attribute of Object.values(attributes)) if (attribute.kind === 'graph') visit(attribute.value.nodes);
+    }
+  };
+  visit(graph.nodes);
+  return versions;
 }
 
 export function writeGraph(graph: Graph): GraphProto {
@@ -47,13 +63,6 @@ export function writeType({ dtype, shape, container }: ValueType): TypeProto {
     default:
       return tensor;
   }
-}
-
-function domainsOf(node: Node): string[] {
-  const inner = Object.values(node.attributes).flatMap((attribute) =>
-    attribute.kind === 'graph' ? attribute.value.nodes.flatMap(domainsOf) : [],
-  );
-  return [node.domain, ...inner];
 }
 
 function writeNode(node: Node): NodeProto {

@@ -1,6 +1,7 @@
 /** Activations. Clip took its limits as attributes until 11; Softmax and its kin flattened until 13. */
 import type { Node } from '../../../graph/graph.js';
 import { attribute, floatAsInput, trimmed, without } from './attributes.js';
+import { shortConstants, slopePerChannel } from './early.js';
 import type { ConversionContext, Family } from './history.js';
 
 export const activation: Family = {
@@ -14,9 +15,9 @@ export const activation: Family = {
   LeakyRelu: { versions: [1, 6, 16] },
   LogSoftmax: { versions: [1, 11, 13], into: { 13: withoutFlattening } },
   Mish: { versions: [18, 22] },
-  PRelu: { versions: [1, 6, 7, 9, 16] },
+  PRelu: { versions: [1, 6, 7, 9, 16], into: { 7: slopePerChannel } },
   Relu: { versions: [1, 6, 13, 14] },
-  Selu: { versions: [1, 6, 22] },
+  Selu: { versions: [1, 6, 22], into: { 6: shortConstants } },
   Shrink: { versions: [9] },
   Sigmoid: { versions: [1, 6, 13] },
   Softmax: { versions: [1, 11, 13], into: { 13: withoutFlattening } },

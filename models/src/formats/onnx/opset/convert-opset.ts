@@ -7,46 +7,35 @@ import { GraftError } from '@graft/core/error';
 
 import { internalOpset, type Attribute, type Graph, type Node, type Value } from '../../../graph/graph.js';
 import { namesRead } from '../../../graph/captures.js';
-import { activation } from './activation.js';
-import { arithmetic } from './arithmetic.js';
-import { controlFlow } from './control-flow.js';
+import { domains } from './domains.js';
+import { withoutReuse } from './early.js';
 import { elementTypes } from './element-type.js';
-import type { ConversionContext, Family, OperatorHistory } from './history.js';
-import { layer } from './layer.js';
-import { normalization } from './normalization.js';
-import { quantization } from './quantization.js';
+import type { ConversionContext, OperatorHistory } from './history.js';
 import { ranks } from './ranks.js';
-import { reduction } from './reduction.js';
-import { resize } from './resize.js';
-import { shape } from './shape.js';
-
-/** The opsets that a file may have. */
-const oldestOpset = 7;
-const newestOpset = 24;
-
-export const operatorHistories: ReadonlyMap<string, OperatorHistory> = new Map(
-  [activation, arithmetic, controlFlow, layer, normalization, quantization, reduction, resize, shape].flatMap(
-    (family: Family) => Object.entries(family),
-  ),
-);
 
 type Body = Omit<Graph, 'weights'>;
 
+/** Versions of the domains that a file names, '' for the default one. */
+export type Opsets = ReadonlyMap<string, number>;
+
 /** Converts every node, of subgraphs too; constants that it needs are added to `weights`. */
-export function convertOpset(graph: Body, weights: Map<string, Tensor>, opset: number): Body {
-  if (opset < oldestOpset || opset > newestOpset) {
+export function convertOpset(graph: Body, weights: Map<string, Tensor>, opsets: Opsets): Body {
+  for (const [domain, { oldest, newest }] of domains) {
+    const opset = opsets.get(domain);
+    if (opset === undefined || (opset >= oldest && opset <= newest)) continue;
+    const what = domain === '' ? 'opset' : `version`;
     throw new GraftError(
       'MODEL_UNSUPPORTED',
-      `the model has opset ${opset}; opsets ${oldestOpset} to ${newestOpset} can be read`,
+      `the model has ${what} ${opset}${domain === '' ? '' : ` of ${domain}`}; ${what}s ${oldest} to ${newest} can be read`,
     );
   }
   const used = new Set<string>([...weights.keys(), ...namesOf(graph)]);
-  return convertBody(graph, { weights, opset, used, read: new Set(), outer: [], producer: new Map() });
+  return convertBody(graph, { weights, opsets, used, read: new Set(), outer: [], producer: new Map() });
 }
 
 interface Scope {
   readonly weights: Map<string, Tensor>;
-  readonly opset: number;
+  readonly opsets: Opsets;
   readonly used: Set<string>;
   /** Names that are read somewhere in this graph or in those around it. */
   readonly read: ReadonlySet<string>;
@@ -62,7 +51,11 @@ function convertBody(graph: Body, scope: Scope): Body {
   const read = new Set([...scope.read, ...graph.nodes.flatMap(namesRead), ...graph.outputs.map(({ name }) => name)]);
   const inner = { ...scope, outer: inputs, producer, read };
   const context = contextOf(inner);
-  const nodes = graph.nodes.flatMap((node) => convertNode(withSubgraphs(node, inner), scope.opset, context));
+  const nodes = graph.nodes.flatMap((node) => {
+    const opset = versionOf(node, scope.opsets);
+    const known = opset < 6 ? withoutReuse(node) : node;
+    return convertNode(withSubgraphs(known, inner), opset, context);
+  });
   return { ...graph, nodes };
 }
 
@@ -94,40 +87,56 @@ function contextOf({ weights, used, read, outer, producer }: Scope): ConversionC
     fresh,
     addConstant,
     isRead: (name) => read.has(name),
+    size: (name, axis) => {
+      const shape = outer.find((value) => value.name === name)?.shape ?? constant(name)?.shape;
+      const size = shape?.at(axis);
+      return typeof size === 'number' ? size : undefined;
+    },
     rank: ranks(source),
     elementType: elementTypes(source),
   };
 }
 
+/** The version of the node's domain that the file has. */
+function versionOf(node: Node, opsets: Opsets): number {
+  const version = opsets.get(node.domain);
+  if (version !== undefined) return version;
+  throw new GraftError(
+    domains.has(node.domain) ? 'MODEL_MALFORMED' : 'MODEL_UNSUPPORTED',
+    `node '${node.name}' uses ${nameOf(node)}, and the file does not say which version of its domain`,
+    { details: { node: node.name, operator: nameOf(node) } },
+  );
+}
+
+const nameOf = ({ domain, op }: Node): string => (domain === '' ? op : `${domain}.${op}`);
+
 function convertNode(node: Node, opset: number, context: ConversionContext): Node[] {
-  const history = historyOf(node, opset);
-  if (opset > internalOpset) return [backward(node, history)];
-  const next = history.versions.find((version) => version > opset && version <= internalOpset);
+  const { history, internal } = historyOf(node, opset);
+  const [first = 0] = history.versions;
+  if (first > internal) return [...(history.lower?.(node, context, opset) ?? [node])];
+  if (opset > internal) return [backward(node, history)];
+  const next = history.versions.find((version) => version > opset && version <= internal);
   if (next === undefined) return [node];
   const converter = Object.hasOwn(history.into ?? {}, next) ? history.into?.[next] : undefined;
   const converted = converter === undefined ? [node] : converter(node, context);
   return converted.flatMap((successor) => convertNode(successor, next, context));
 }
 
-function historyOf(node: Node, opset: number): OperatorHistory {
-  const history = node.domain === '' ? operatorHistories.get(node.op) : undefined;
-  if (history === undefined) {
-    const name = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
+function historyOf(node: Node, opset: number): { history: OperatorHistory; internal: number } {
+  const domain = domains.get(node.domain);
+  const history = domain?.operators.get(node.op);
+  const details = { node: node.name, operator: nameOf(node), opset };
+  const where = `node '${node.name}' uses operator ${nameOf(node)}`;
+  if (domain === undefined || history === undefined) {
     throw new GraftError(
       'MODEL_UNSUPPORTED',
-      `node '${node.name}' uses operator ${name}, which is not known; so it cannot be taken from opset ${opset} to ${internalOpset}`,
-      { details: { node: node.name, operator: name, opset } },
+      `${where}, which is not known; so it cannot be taken from opset ${opset} to ${domain?.internal ?? internalOpset}`,
+      { details },
     );
   }
   const [first = 0] = history.versions;
-  if (first > Math.min(opset, internalOpset)) {
-    throw new GraftError(
-      'MODEL_UNSUPPORTED',
-      `node '${node.name}' uses operator ${node.op} of opset ${first}; the file has opset ${opset}, graft's is ${internalOpset}`,
-      { details: { node: node.name, operator: node.op, opset } },
-    );
-  }
-  return history;
+  if (first <= opset) return { history, internal: domain.internal };
+  throw new GraftError('MODEL_UNSUPPORTED', `${where} of opset ${first}; the file has opset ${opset}`, { details });
 }
 
 /** Opsets past ours have added types that a graph of ours cannot hold, and the attributes that the table lists. */

@@ -10,6 +10,8 @@ export interface ConversionContext {
   constant(name: string): Tensor | undefined;
   /** The rank of a value where the nodes before it determine it, else undefined. */
   rank(name: string): number | undefined;
+  /** A size of a graph input or weight, of an axis from either end; undefined for a symbol and for what a node makes. */
+  size(name: string, axis: number): number | undefined;
   /** The element type of a value, followed back to where it is declared; undefined where that leads nowhere. */
   elementType(name: string): ElementType | undefined;
   /** Whether a node or an output reads the name. */
@@ -28,6 +30,10 @@ export interface OperatorHistory {
   readonly versions: readonly number[];
   /** How to enter a version that changed meaning or form. A version that is not listed allows more types or values, nothing else. */
   readonly into?: Readonly<Record<number, Converter>>;
+  /** How to write a node of a file's opset past the internal one with operators of the internal one. */
+  readonly lower?: (node: Node, context: ConversionContext, opset: number) => readonly Node[];
+  /** Born after the internal opset and not to be written without: such nodes stay, and their file says the opset of their birth. */
+  readonly late?: true;
   /** Attributes that a version after the internal opset added; a node that uses one cannot go back. */
   readonly laterAttributes?: readonly string[];
 }

@@ -3,11 +3,12 @@ import { tensor } from '@graft/core/tensor';
 
 import type { Node } from '../../../graph/graph.js';
 import { attribute, cannotConvert, without } from './attributes.js';
+import { onlyTested } from './early.js';
 import type { ConversionContext, Family } from './history.js';
 
 export const normalization: Family = {
-  BatchNormalization: { versions: [1, 6, 7, 9, 14, 15], into: { 9: spatialOnly, 14: inferenceOnly } },
-  Dropout: { versions: [1, 6, 7, 10, 12, 13, 22], into: { 10: withoutMask, 12: ratioAsInput } },
+  BatchNormalization: { versions: [1, 6, 7, 9, 14, 15], into: { 7: onlyTested, 9: spatialOnly, 14: inferenceOnly } },
+  Dropout: { versions: [1, 6, 7, 10, 12, 13, 22], into: { 7: onlyTested, 10: withoutMask, 12: ratioAsInput } },
   GroupNormalization: { versions: [18, 21], into: { 21: scalePerChannel } },
   InstanceNormalization: { versions: [1, 6, 22] },
   LRN: { versions: [1, 13] },

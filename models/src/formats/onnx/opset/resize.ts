@@ -1,12 +1,13 @@
 /** Upsample became Resize in 10; in 11 Resize got the options that say where a pixel lies, and the old meaning is one of them. */
 import type { Node } from '../../../graph/graph.js';
 import { attribute, cannotConvert, float32s, without } from './attributes.js';
+import { scalesOfBoth } from './early.js';
 import type { ConversionContext, Family } from './history.js';
 
 export const resize: Family = {
   GridSample: { versions: [16, 20, 22], into: { 20: modeNames } },
   Resize: { versions: [10, 11, 13, 18, 19], into: { 11: explicitCoordinates, 13: withoutTensorflowPixels } },
-  Upsample: { versions: [1, 7, 9, 10], into: { 9: scalesAsInput, 10: asResize } },
+  Upsample: { versions: [1, 7, 9, 10], into: { 7: scalesOfBoth, 9: scalesAsInput, 10: asResize } },
 };
 
 function scalesAsInput(node: Node, context: ConversionContext): Node[] {
@@ -14,8 +15,11 @@ function scalesAsInput(node: Node, context: ConversionContext): Node[] {
   return [{ ...node, inputs: [...node.inputs, scales], attributes: without(node, 'scales') }];
 }
 
+/** Scales of Upsample are 1 or more, for which runtimes agree that 'nearest' is the pixel before. */
 function asResize(node: Node): Node[] {
-  return [{ ...node, op: 'Resize' }];
+  return [
+    { ...node, op: 'Resize', attributes: { ...node.attributes, nearest_mode: { kind: 'string', value: 'floor' } } },
+  ];
 }
 
 /** Version 10: x_original = x / scale; 'nearest' is not defined for a scale that is not whole, runtimes differ there. */
@@ -24,7 +28,8 @@ function explicitCoordinates(node: Node, context: ConversionContext): Node[] {
   const mode = attribute(node, 'mode', 'string') ?? 'nearest';
   const values = context.constant(scales);
   const whole = values?.dtype === 'float32' && values.data.every((scale) => Number.isInteger(scale));
-  if (mode === 'nearest' && !whole) {
+  const floor = attribute(node, 'nearest_mode', 'string') === 'floor';
+  if (mode === 'nearest' && !whole && !floor) {
     throw cannotConvert(node, 'nearest with scales that are computed or not whole was not defined before opset 11');
   }
   const attributes = {
