@@ -96,7 +96,8 @@ function geometryOf(node: Node, spatial: readonly number[]): Geometry {
   const mode = stringOf(node, 'auto_pad', 'NOTSET');
   const ceil = intOf(node, 'ceil_mode', 0) === 1;
   const axes = spatial.map((input, i) => {
-    const [stride = 1, extent] = [strides[i], ((kernel[i] ?? 1) - 1) * (dilations[i] ?? 1) + 1];
+    const stride = strides[i] ?? 1;
+    const extent = ((kernel[i] ?? 1) - 1) * (dilations[i] ?? 1) + 1;
     const total = Math.max(0, (Math.ceil(input / stride) - 1) * stride + extent - input);
     const less = Math.floor(total / 2);
     const given = [intsOf(node, 'pads')?.[i] ?? 0, intsOf(node, 'pads')?.[i + rank] ?? 0];
@@ -104,7 +105,12 @@ function geometryOf(node: Node, spatial: readonly number[]): Geometry {
     const [begin = 0, end = 0] = mode.startsWith('SAME') ? same : mode === 'VALID' ? [0, 0] : given;
     const steps = (input + begin + end - extent) / stride;
     const count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
-    return { stride, begin, end: input + end, output: ceil && (count - 1) * stride >= input + begin ? count - 1 : count };
+    return {
+      stride,
+      begin,
+      end: input + end,
+      output: ceil && (count - 1) * stride >= input + begin ? count - 1 : count,
+    };
   });
   return {
     kernel,
@@ -144,7 +150,10 @@ const global =
   (fold: (values: readonly number[], node: Node) => number): Run =>
   (node, [x = none]) => {
     const axes = x.shape.slice(2).map((_, i) => i + 2);
-    return reduce((values) => fold(values, node))({ ...node, attributes: {} }, [x, { shape: [axes.length], data: axes }]);
+    return reduce((values) => fold(values, node))({ ...node, attributes: {} }, [
+      x,
+      { shape: [axes.length], data: axes },
+    ]);
   };
 
 const unpool: Reference = (node, [x = none, places = none, shape]) => {

@@ -3,13 +3,18 @@
  * Resizing is linear in its input, so these shares are also its gradient.
  */
 
-export type CoordinateMode =
-  | 'half_pixel'
-  | 'half_pixel_symmetric'
-  | 'pytorch_half_pixel'
-  | 'align_corners'
-  | 'asymmetric'
-  | 'tf_crop_and_resize';
+export const coordinateModes = [
+  'half_pixel',
+  'half_pixel_symmetric',
+  'pytorch_half_pixel',
+  'align_corners',
+  'asymmetric',
+  'tf_crop_and_resize',
+] as const;
+export type CoordinateMode = (typeof coordinateModes)[number];
+
+export const nearestModes = ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'] as const;
+export const interpolationModes = ['nearest', 'linear', 'cubic'] as const;
 
 export interface ResizedAxis {
   readonly axis: number;
@@ -21,9 +26,9 @@ export interface ResizedAxis {
 }
 
 export interface Interpolation {
-  readonly mode: 'nearest' | 'linear' | 'cubic';
+  readonly mode: (typeof interpolationModes)[number];
   readonly coordinates: CoordinateMode;
-  readonly nearest: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
+  readonly nearest: (typeof nearestModes)[number];
   readonly cubicA: number;
   readonly excludeOutside: boolean;
 }
@@ -48,24 +53,18 @@ function coordinateOf(x: number, { input, output, scale, roi }: ResizedAxis, mod
     case 'tf_crop_and_resize':
       return output > 1
         ? (roi[0] + (x * (roi[1] - roi[0])) / (output - 1)) * (input - 1)
-        : (0.5 * (roi[0] + roi[1])) * (input - 1);
-    case 'half_pixel':
+        : 0.5 * (roi[0] + roi[1]) * (input - 1);
+    default:
       return halfPixel;
   }
 }
 
-function nearestOf(x: number, { nearest }: Interpolation): number {
-  switch (nearest) {
-    case 'floor':
-      return Math.floor(x);
-    case 'ceil':
-      return Math.ceil(x);
-    case 'round_prefer_ceil':
-      return Math.floor(x + 0.5);
-    case 'round_prefer_floor':
-      return Math.ceil(x - 0.5);
-  }
-}
+const roundings = {
+  floor: Math.floor,
+  ceil: Math.ceil,
+  round_prefer_ceil: (x: number) => Math.floor(x + 0.5),
+  round_prefer_floor: (x: number) => Math.ceil(x - 0.5),
+} as const;
 
 /** Keys, Cubic Convolution Interpolation for Digital Image Processing (1981), equation 4, at distances 1 + t, t, 1 - t, 2 - t. */
 function cubicWeights(t: number, a: number): number[] {
@@ -76,7 +75,7 @@ function cubicWeights(t: number, a: number): number[] {
 
 function sharesAt(x: number, input: number, how: Interpolation): Share[] {
   const inside = (place: number): number => Math.min(Math.max(place, 0), input - 1);
-  if (how.mode === 'nearest') return [{ place: inside(nearestOf(x, how)), weight: 1 }];
+  if (how.mode === 'nearest') return [{ place: inside(roundings[how.nearest](x)), weight: 1 }];
   if (how.mode === 'linear') {
     const clamped = inside(x);
     const place = Math.floor(clamped);

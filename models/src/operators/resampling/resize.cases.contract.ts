@@ -25,7 +25,10 @@ const coordinates = ['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymm
 
 export const resizeCases: readonly GradientCase[] = [
   ...coordinates.flatMap((coordinate_transformation_mode) => [
-    resize({ constants: by({ scales: [1, 1, 2, 2.5] }), attributes: { mode: 'linear', coordinate_transformation_mode } }),
+    resize({
+      constants: by({ scales: [1, 1, 2, 2.5] }),
+      attributes: { mode: 'linear', coordinate_transformation_mode },
+    }),
     resize({ constants: by({ sizes: [1, 2, 3, 9] }), attributes: { mode: 'linear', coordinate_transformation_mode } }),
     resize({ constants: by({ sizes: [1, 2, 7, 3] }), attributes: { mode: 'cubic', coordinate_transformation_mode } }),
     resize({ constants: by({ sizes: [1, 2, 7, 3] }), attributes: { mode: 'nearest', coordinate_transformation_mode } }),
@@ -98,6 +101,7 @@ function original(x: number, { input, output, scale, roi }: Axis, mode: string):
   if (mode === 'asymmetric') return x / scale;
   if (mode === 'align_corners') return output === 1 ? 0 : (x * (input - 1)) / (output - 1);
   if (mode === 'pytorch_half_pixel' && output === 1) return 0;
+  if (mode === 'tf_crop_and_resize' && output === 1) return ((roi[0] + roi[1]) / 2) * (input - 1);
   if (mode === 'tf_crop_and_resize') return roi[0] * (input - 1) + (x * (roi[1] - roi[0]) * (input - 1)) / (output - 1);
   const offset = mode === 'half_pixel_symmetric' ? (input / 2) * (1 - output / (scale * input)) : 0;
   return offset + (x + 0.5) / scale - 0.5;

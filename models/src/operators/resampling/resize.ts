@@ -1,5 +1,5 @@
 /** Resize: https://onnx.ai/onnx/operators/onnx__Resize.html */
-import type { Dimension } from '../../graph/graph.js';
+import type { Dimension, Node } from '../../graph/graph.js';
 import { reshapeTo } from '../broadcast.js';
 import { productOf } from '../dimension.js';
 import { floats, type GraphBuilder } from '../graph-builder.js';
@@ -18,9 +18,11 @@ import {
   stringOf,
 } from '../site.js';
 import {
+  coordinateModes,
   interpolationMatrix,
+  interpolationModes,
+  nearestModes,
   repetitionsOf,
-  type CoordinateMode,
   type Interpolation,
   type ResizedAxis,
 } from './interpolation.js';
@@ -78,11 +80,19 @@ function inferResize(site: Site): Known[] {
   return [{ dtype: inputOf(site, 0).dtype, shape }];
 }
 
+export /** A string attribute that must be one of a list; the first is the default. */
+function oneOf<Value extends string>(node: Node, name: string, values: readonly [Value, ...Value[]]): Value {
+  const given = stringOf(node, name, values[0]);
+  const value = values.find((each) => each === given);
+  if (value === undefined) throw malformed(node, `has ${name} '${given}', which is none of ${values.join(', ')}`);
+  return value;
+}
+
 export function interpolationOf({ node }: Site): Interpolation {
   return {
-    mode: stringOf(node, 'mode', 'nearest') as Interpolation['mode'],
-    coordinates: stringOf(node, 'coordinate_transformation_mode', 'half_pixel') as CoordinateMode,
-    nearest: stringOf(node, 'nearest_mode', 'round_prefer_floor') as Interpolation['nearest'],
+    mode: oneOf(node, 'mode', interpolationModes),
+    coordinates: oneOf(node, 'coordinate_transformation_mode', coordinateModes),
+    nearest: oneOf(node, 'nearest_mode', nearestModes),
     cubicA: floatOf(node, 'cubic_coeff_a', -0.75),
     excludeOutside: intOf(node, 'exclude_outside', 0) === 1,
   };
