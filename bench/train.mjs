@@ -33,10 +33,10 @@ function pythonOf() {
 }
 
 /** All engines of a case that start, by name: 'graft', 'eager' and PyTorch's other modes. */
-async function startEngines(name, folder, { threads, modes }) {
+async function startEngines(name, folder, { threads, modes, loop }) {
   const env = { OMP_NUM_THREADS: String(threads) };
   const engines = {
-    graft: await startEngine('node', [join(support, 'training-engine.mjs'), folder, name, String(seed)]),
+    graft: await startEngine('node', [join(support, 'training-engine.mjs'), folder, name, String(seed), String(loop)]),
   };
   if (engines.graft === undefined) throw new Error(`graft's engine did not start for ${name}`);
   const python = pythonOf();
@@ -95,11 +95,15 @@ function comparison(times, threads, goals) {
   };
 }
 
-async function measure(name, { threads, blocks, modes }) {
+async function measure(name, { threads, blocks, modes, loop }) {
   const net = trainingNets[name];
   const folder = writeJob(net, { batchSize: 32, batches: 4, seed, threads });
   try {
-    const engines = await startEngines(name, folder, { threads, modes: modes ?? modesOf(net) });
+    const engines = await startEngines(name, folder, {
+      threads,
+      modes: modes ?? modesOf(net),
+      loop: loop ?? net.loop ?? 1,
+    });
     const times = await timesOf(engines, net, blocks);
     const { graft, eager } = engines;
     const peak = async (engine) => (await engine.ask({ do: 'peak' })).peakBytes;
@@ -122,6 +126,7 @@ async function measure(name, { threads, blocks, modes }) {
       buildMs,
       sessionMs,
       nodes,
+      stepsPerRun: Number(loop ?? net.loop ?? 1),
       notRun: Object.keys(engines).filter((mode) => engines[mode] === undefined),
       peer: eager && `PyTorch ${eager.ready.torch}, eager, ${threads} thread(s)`,
       machine: machine(),
@@ -139,6 +144,7 @@ export async function run(args) {
       threads: { type: 'string', multiple: true, default: ['1', '2'] },
       blocks: { type: 'string', default: '5' },
       modes: { type: 'string' },
+      loop: { type: 'string' },
       batch: { type: 'string', default: '32' },
     },
   });
@@ -153,7 +159,7 @@ export async function run(args) {
     }
     const modes = values.modes?.split(',').filter((mode) => mode !== '');
     for (const threads of values.threads.map(Number)) {
-      console.log(JSON.stringify(await measure(net, { threads, blocks, modes })));
+      console.log(JSON.stringify(await measure(net, { threads, blocks, modes, loop: values.loop })));
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * graft's side of the training measurements, a process of its own: training-engine.mjs FOLDER NET SEED
+ * graft's side of the training measurements, a process of its own: training-engine.mjs FOLDER NET SEED TOGETHER
  * Answers one JSON line to each line of stdin, as torch_engine.py does; "check" writes what PyTorch is to compare.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -9,13 +9,14 @@ import { createInterface } from 'node:readline';
 import { elementCount, tensor, tensorFromBytes } from '@graft/core/tensor';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { buildTrainingStep } from '@graft/models/training/build-training-step';
+import { loopOf } from '@graft/models/training/loop';
 import { stepScalars } from '@graft/models/training/optimizers/step-scalars';
 import { StateBuffers } from '@graft/models/training/state-buffers';
 
 import { peakBytes } from './processes.mjs';
 import { cachedNets, partsOf, trainingNets } from './training-nets.mjs';
 
-const [, , folder, name, seed] = process.argv;
+const [, , folder, name, seed, together] = process.argv;
 const net = { ...trainingNets, ...cachedNets }[name];
 const job = JSON.parse(readFileSync(join(folder, 'job.json'), 'utf8'));
 
@@ -33,66 +34,96 @@ function batches() {
   }));
 }
 
-/** What trains: a session of the step, one of the trunk where there is a cut, and the job's batches. */
-async function loadTraining(parts, optimizer) {
+/** What trains: a session of the step (of `together` steps in a loop), one of the trunk where there is a cut. */
+async function loadTraining(parts, optimizer, together) {
   const begin = performance.now();
   const shape = parts.trained.graph.inputs[0];
-  const step = buildTrainingStep(parts.trained, {
+  const single = buildTrainingStep(parts.trained, {
     trainable: job.trainable,
     loss: 'softmax-cross-entropy',
     optimizer,
-    inputShapes: { [shape.name]: [job.tensors['batch/0/labels'].shape[0], ...shape.shape.slice(1)] },
+    inputShapes: { [shape.name]: [batchSize, ...shape.shape.slice(1)] },
     ...(job.batchNorm !== null && { batchNorm: job.batchNorm }),
   });
+  const step = together > 1 ? loopOf(single) : single;
   const built = performance.now();
   const session = await onnxRuntime.load(step, { threads: job.threads, purpose: 'training' });
   const trunk = parts.trunk && (await onnxRuntime.load(parts.trunk, { threads: job.threads, purpose: 'inference' }));
-  return { parts, step, session, trunk, buildMs: built - begin, sessionMs: performance.now() - built };
+  const times = { buildMs: built - begin, sessionMs: performance.now() - built };
+  return { parts, step, session, trunk, together, nodes: single.graph.nodes.length, ...times };
 }
 
-/** One training from the start: each call of `next` is a step. */
-function trainingOf({ parts, step, session, trunk }, data, rate) {
+/** One training from the start: each call of `next` is a run, of one step or of `together`; it gives the last loss. */
+function trainingOf({ parts, step, session, trunk, together }, data, rate) {
   const state = new StateBuffers(step, parts.trained.weights);
-  const { features, labels } = { features: step.inputs[0].name, labels: step.targets[0].name };
+  const gather = gathererOf(data, together);
   let count = 0;
   const next = async () => {
-    const batch = data[count % data.length];
-    count++;
-    const scalars = Object.entries(stepScalars(step.optimizer, rate, count)).flatMap(([role, value]) =>
-      step.scalars[role] === undefined ? [] : [[step.scalars[role], scalar(value)]],
-    );
+    const { features, labels } = gather(count);
+    const numbers = Array.from({ length: together }, (_, i) => stepScalars(step.optimizer, rate, count + i + 1));
+    count += together;
+    const scalars = Object.entries(step.scalars).map(([role, name]) => [
+      name,
+      tensor(
+        'float32',
+        together > 1 ? [together] : [],
+        Float32Array.from(numbers, (each) => each[role]),
+      ),
+    ]);
     const x = trunk
-      ? (await trunk.run({ [parts.trunk.graph.inputs[0].name]: batch.features }))[features]
-      : batch.features;
+      ? (await trunk.run({ [parts.trunk.graph.inputs[0].name]: features }))[step.inputs[0].name]
+      : features;
     const fetches = await session.run(
-      { ...state.feeds(), [features]: x, [labels]: batch.labels, ...Object.fromEntries(scalars) },
+      {
+        ...state.feeds(),
+        [step.inputs[0].name]: x,
+        [step.targets[0].name]: labels,
+        ...Object.fromEntries(scalars),
+      },
       state.into(),
     );
     state.advance();
-    return fetches[step.loss].data[0];
+    return [...fetches[step.loss].data];
   };
   return { next, state };
 }
 
-async function timed(training, data, { together, samples }) {
+/** The batches from number `first` on, copied to the same memory every time, as a training copies the rows of its examples. */
+function gathererOf(data, together) {
+  const [{ features, labels }] = data;
+  const axis = together > 1 ? [together] : [];
+  const x = tensor('float32', [...axis, ...features.shape], new Float32Array(together * features.data.length));
+  const y = tensor('int32', [...axis, ...labels.shape], new Int32Array(together * labels.data.length));
+  return (first) => {
+    for (let i = 0; i < together; i++) {
+      const batch = data[(first + i) % data.length];
+      x.data.set(batch.features.data, i * features.data.length);
+      y.data.set(batch.labels.data, i * labels.data.length);
+    }
+    return { features: x, labels: y };
+  };
+}
+
+/** Times of `samples` stretches of `steps` steps, each in one run or several. */
+async function timed(training, data, { together: steps, samples }) {
   const { next } = trainingOf(training, data, job.optimizer.learningRate);
   const [ms, cpuMs] = [[], []];
-  let loss = NaN;
+  let losses = [];
   for (let i = 0; i < samples; i++) {
     const [begin, cpu] = [performance.now(), process.cpuUsage()];
-    for (let k = 0; k < together; k++) loss = await next();
+    for (let done = 0; done < steps; done += training.together) losses = await next();
     const { user, system } = process.cpuUsage(cpu);
-    cpuMs.push((user + system) / 1000 / together);
-    ms.push((performance.now() - begin) / together);
+    cpuMs.push((user + system) / 1000 / steps);
+    ms.push((performance.now() - begin) / steps);
   }
-  return { ms, cpuMs, loss };
+  return { ms, cpuMs, loss: losses.at(-1) };
 }
 
 /** Gradient descent so long that the new weights are the gradients, times -rate, to their last digits. */
 const longRate = 2 ** 30;
 
 async function gradientsOf(parts, data) {
-  const training = await loadTraining(parts, { kind: 'sgd' });
+  const training = await loadTraining(parts, { kind: 'sgd' }, 1);
   const { next, state } = trainingOf(training, data, longRate);
   await next();
   await Promise.all([training.session.dispose(), training.trunk?.dispose()]);
@@ -107,7 +138,7 @@ async function gradientsOf(parts, data) {
 async function check(training, data, { file, steps }) {
   const { next, state } = trainingOf(training, data, job.optimizer.learningRate);
   const losses = [];
-  for (let i = 0; i < steps; i++) losses.push(await next());
+  while (losses.length < steps) losses.push(...(await next()));
   const weights = state.values();
   const parts = [...(await gradientsOf(training.parts, data)), ...job.trainable.map((key) => weights.get(key).data)];
   writeFileSync(
@@ -119,10 +150,11 @@ async function check(training, data, { file, steps }) {
 
 const bareBytes = peakBytes(process.pid);
 const data = batches();
-const training = await loadTraining(partsOf(net, Number(seed)), job.optimizer);
+const batchSize = data[0].labels.shape[0];
+const training = await loadTraining(partsOf(net, Number(seed)), job.optimizer, Number(together));
 await trainingOf(training, data, job.optimizer.learningRate).next();
-const { buildMs, sessionMs, step } = training;
-console.log(JSON.stringify({ buildMs, sessionMs, nodes: step.graph.nodes.length, bareBytes }));
+const { buildMs, sessionMs, nodes } = training;
+console.log(JSON.stringify({ buildMs, sessionMs, nodes, bareBytes }));
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   const answer =

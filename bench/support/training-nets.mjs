@@ -25,6 +25,7 @@ const transformer = (width, heads, layers) => ({
 });
 
 /**
+ * loop: steps that graft does in one run; default 1.
  * together: steps that are timed as one, since a clock cannot time a short one; samples: such timings a block.
  * cut: what leads to this value is frozen: graft computes it with a graph of its own, PyTorch without gradients.
  * goals: of the ratio of CPU time on one thread and of wall time on two.
@@ -34,14 +35,16 @@ export const trainingNets = {
     torch: { net: 'dense head', options: head },
     model: (seed) => denseHead(head, seed),
     optimizer: adam,
-    together: 25,
-    samples: 8,
+    loop: 20,
+    together: 20,
+    samples: 10,
     goals: { cpu: 0.9, wall: 1 },
   },
   cnn: {
     torch: { net: 'small cnn', options: digitsCnn },
     model: (seed) => smallCnn(digitsCnn, seed),
     optimizer: adam,
+    loop: 5,
     together: 5,
     samples: 6,
     goals: { cpu: 0.9, wall: 1.25 },
