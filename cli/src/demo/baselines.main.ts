@@ -18,6 +18,7 @@ import { withHead } from '@graft/models/graph/head';
 import { computeFeatures, stack } from '@graft/models/pipeline/features';
 import { decodeImage } from '@graft/models/pipeline/image.adapter';
 import { exampleShape, type ImagePreprocessing } from '@graft/models/pipeline/preprocessing';
+import { learningOf, stepOptionsOf } from '@graft/models/pipeline/training-spec';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { predictLogits } from '@graft/models/training/predict-logits';
 import { train } from '@graft/models/training/training-session';
@@ -126,10 +127,19 @@ async function main(request: BaselinesRequest): Promise<Baselines> {
   const base = withExampleShape(importOnnx(new Uint8Array(await readFile(request.model))), exampleShape(preprocessing));
   const headed = withHead(base, { features: cut, classes: labels.length, seed: seedFrom('task', taskName) });
   const { trunk, tail } = cutAt(headed, cut);
-  const options = { ...training, epochs: training.epochs * request.rounds };
+  const spec = { ...training, epochs: training.epochs * request.rounds };
   const accuracy = async (data: DataSet, test: DataSet): Promise<number> => {
     const { weights } = await train(
-      { model: tail, trainable: ['head.weight', 'head.bias'], ...data, options, seed: request.seed },
+      {
+        model: tail,
+        step: { ...stepOptionsOf(spec), trainable: ['head.weight', 'head.bias'] },
+        examples: {
+          inputs: { [cut]: data.features },
+          targets: { labels: tensor('int32', [data.labels.length], data.labels) },
+        },
+        ...learningOf(spec),
+        seed: request.seed,
+      },
       onnxRuntime,
     );
     const trained = { graph: tail.graph, weights: new Map([...tail.weights, ...weights]) };

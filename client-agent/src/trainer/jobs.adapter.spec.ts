@@ -45,6 +45,8 @@ beforeEach(async () => {
     splitFile: join(folder, 'split.json'),
     blobs: join(folder, 'blobs'),
     features: join(folder, 'features'),
+    training: join(folder, 'training'),
+    pauseFile: join(folder, 'paused.json'),
   };
   await mkdir(places.blobs);
   const names = Array.from({ length: columns }, (_, index) => `c${index}`);

@@ -1,0 +1,166 @@
+import { access, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { jest } from '@jest/globals';
+import { random } from '@graft/core/random';
+import { tensor, type Tensor } from '@graft/core/tensor';
+import type { Model } from '@graft/models/graph/graph';
+import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
+import { batchesFor } from '@graft/models/training/training-session';
+
+import type { Progress } from '../trainer-calls.js';
+import { TrainingSteps, type TailTraining, type TrainedTail } from './train-tail.adapter.js';
+
+// Processes and the disk of a loaded machine take their time.
+jest.setTimeout(30_000);
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'graft training '));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const [count, columns, classes] = [64, 6, 3];
+const stream = random(4);
+const features = tensor('float32', [count, columns], Float32Array.from({ length: count * columns }, stream.normal));
+const labels = tensor(
+  'int32',
+  [count],
+  Int32Array.from({ length: count }, () => stream.below(classes)),
+);
+
+const model: Model = {
+  graph: {
+    name: 'linear',
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', columns] }],
+    outputs: [{ name: 'logits', dtype: 'float32', shape: ['batch', classes] }],
+    weights: [{ name: 'w', dtype: 'float32', shape: [columns, classes] }],
+    nodes: [{ name: 'product', op: 'MatMul', domain: '', inputs: ['x', 'w'], outputs: ['logits'], attributes: {} }],
+  },
+  weights: new Map<string, Tensor>([['w', tensor('float32', [columns, classes], new Float32Array(columns * classes))]]),
+};
+
+const training = (change: Partial<TailTraining['spec']> = {}): TailTraining => ({
+  graphKey: 'linear',
+  valuesKey: 'zeros',
+  model,
+  trainable: ['w'],
+  spec: {
+    loss: 'softmax-cross-entropy',
+    optimizer: 'adam',
+    learningRate: 0.01,
+    epochs: 50,
+    batchSize: 8,
+    ...change,
+  },
+  seed: 3,
+  trunk: 'none',
+  places: { training: join(folder, 'training'), pauseFile: join(folder, 'paused.json') },
+  batches: (step) => batchesFor(step, { inputs: { x: features }, targets: { labels } }),
+  constants: () => ({}),
+});
+
+interface Running {
+  readonly seen: Progress[];
+  readonly abort: AbortController;
+  readonly trained: Promise<TrainedTail>;
+}
+
+function start(one: TailTraining, onProgress: (progress: Progress) => void = () => undefined): Running {
+  const [seen, abort]: [Progress[], AbortController] = [[], new AbortController()];
+  const trained = new TrainingSteps(onnxRuntime).train(one, {
+    signal: abort.signal,
+    onProgress: (progress) => {
+      seen.push(progress);
+      onProgress(progress);
+    },
+  });
+  return { seen, abort, trained };
+}
+
+const checkpoints = (): Promise<string[]> => readdir(join(folder, 'training')).catch(() => []);
+
+/** Pauses when the training has begun, and waits until it stands still. */
+async function paused(one: TailTraining): Promise<Running> {
+  let isTold = false;
+  const running = start(one, ({ step }) => {
+    if (step === undefined || isTold) return;
+    isTold = true;
+    void writeFile(one.places.pauseFile, '{}');
+  });
+  running.trained.catch(() => undefined);
+  while (!running.seen.some(({ activity }) => activity === 'paused')) await sleep(20);
+  while ((await checkpoints()).length === 0) await sleep(20);
+  return running;
+}
+
+/** Long enough that a pause comes in the middle of it. */
+const long = { epochs: 500 } as const;
+
+let uninterrupted: Promise<TrainedTail> | undefined;
+const whole = (): Promise<TrainedTail> => (uninterrupted ??= start(training(long)).trained);
+
+describe('the training of a tail', () => {
+  it('says what it will take before it starts, then step, loss, speed and time left', async () => {
+    const { seen, trained } = start(training());
+    expect((await trained).steps).toBe(400);
+    const [first, second] = seen;
+    expect(first?.estimate).toMatchObject({ examples: count, epochs: 50, trunk: 'none' });
+    expect(first?.estimate?.examplesPerSecond).toBeGreaterThan(0);
+    expect(first?.estimate?.memoryBytes).toBeGreaterThan(4 * 3 * columns * classes);
+    expect(second).toMatchObject({ activity: 'training', step: 1, steps: 400, progress: 1 / 400 });
+    expect(second?.loss).toBeCloseTo(Math.log(classes), 5);
+    expect(second?.remainingMs).toBeGreaterThan(0);
+    expect(seen.at(-1)).toMatchObject({ step: 400, progress: 1, remainingMs: 0 });
+  });
+
+  it('leaves no checkpoint when it is over', async () => {
+    await start(training()).trained;
+    expect(await checkpoints()).toEqual([]);
+  });
+
+  it('stands still while the site pauses it, and then comes to the same bits', async () => {
+    const expected = await whole();
+    const { seen, trained } = await paused(training(long));
+    const standing = seen.length;
+    await sleep(300);
+    expect(seen.length).toBe(standing);
+    await rm(join(folder, 'paused.json'));
+    expect((await trained).weights).toEqual(expected.weights);
+  });
+
+  it('that is cancelled in a pause goes on later where it was, to the same bits', async () => {
+    const expected = await whole();
+    const { abort, seen, trained } = await paused(training(long));
+    abort.abort(new Error('cancelled'));
+    await expect(trained).rejects.toThrow('cancelled');
+    const stoppedAt = seen.at(-1)?.step ?? NaN;
+    await rm(join(folder, 'paused.json'));
+    const again = start(training(long));
+    const { weights, ...measures } = await again.trained;
+    expect(again.seen[1]?.step).toBe(stoppedAt + 1);
+    expect(weights).toEqual(expected.weights);
+    expect({ ...measures, trainMs: 0 }).toEqual({ ...expected, weights: undefined, trainMs: 0 });
+  });
+
+  it('takes no checkpoint of another training, and none that is damaged', async () => {
+    const { abort, trained } = await paused(training(long));
+    abort.abort(new Error('cancelled'));
+    await expect(trained).rejects.toThrow('cancelled');
+    await rm(join(folder, 'paused.json'));
+    const other = start({ ...training(), valuesKey: 'others' });
+    await other.trained;
+    expect(other.seen[1]?.step).toBe(1);
+    const [file = ''] = await checkpoints();
+    await writeFile(join(folder, 'training', file), 'no checkpoint');
+    const again = start(training(long), ({ step }) => {
+      if (step !== undefined) again.abort.abort(new Error('seen'));
+    });
+    await expect(again.trained).rejects.toThrow('seen');
+    expect(again.seen[1]?.step).toBe(1);
+    await expect(access(join(folder, 'training', file))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
