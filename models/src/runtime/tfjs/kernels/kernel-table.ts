@@ -10,6 +10,7 @@ import { normalizationKernels } from './normalization.js';
 import { paddingKernels } from './padding.js';
 import { poolKernels } from './pool.js';
 import { reductionKernels } from './reductions.js';
+import { resizeKernels } from './resize.js';
 import { shapingKernels } from './shaping.js';
 import { softmaxKernels } from './softmax.js';
 
@@ -24,6 +25,7 @@ export const kernelTable: Kernels = {
   ...paddingKernels,
   ...poolKernels,
   ...reductionKernels,
+  ...resizeKernels,
   ...shapingKernels,
   ...softmaxKernels,
 };
