@@ -53,7 +53,11 @@ interface Meanings {
 function meansOneThing({ image, imageFolder, columns, numeric, categorical, text, pair }: Meanings): boolean {
   const tabular = numeric ?? categorical;
   const given = [image, columns, tabular, text].filter((meaning) => meaning !== undefined);
-  return given.length === 1 && (pair === undefined || text !== undefined) && (imageFolder === undefined || image !== undefined);
+  return (
+    given.length === 1 &&
+    (pair === undefined || text !== undefined) &&
+    (imageFolder === undefined || image !== undefined)
+  );
 }
 
 const oneMeaning = {

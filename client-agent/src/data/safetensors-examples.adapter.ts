@@ -32,7 +32,10 @@ export async function readTensorFiles(config: TensorConfig, skipped: SkipList): 
       skipped.add(basename(file), error.message);
     }
     if (examples.length > limits.examplesPerUpdate) {
-      throw new GraftError('DATA_CONFIG_INVALID', `${config.path} has more than ${limits.examplesPerUpdate} examples, the limit`);
+      throw new GraftError(
+        'DATA_CONFIG_INVALID',
+        `${config.path} has more than ${limits.examplesPerUpdate} examples, the limit`,
+      );
     }
   }
   return examples;
@@ -142,7 +145,7 @@ async function* hashes(
 }
 
 async function fill(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done);
     if (bytesRead === 0) throw unreadable(`it ends at byte ${position + done}`);
     done += bytesRead;

@@ -23,9 +23,12 @@ export const imagePreprocessingSchema = z
     scale: perChannel,
     offset: perChannel,
   })
-  .refine(({ channels, scale, offset }) => channels === 3 || (typeof scale === 'number' && typeof offset === 'number'), {
-    message: 'three scales or offsets need three channels',
-  });
+  .refine(
+    ({ channels, scale, offset }) => channels === 3 || (typeof scale === 'number' && typeof offset === 'number'),
+    {
+      message: 'three scales or offsets need three channels',
+    },
+  );
 
 /** A row of numbers, as float32 [length]. */
 export const featuresPreprocessingSchema = z.strictObject({
@@ -104,7 +107,9 @@ export const tensorPreprocessingSchema = z.strictObject({
     .array(z.int().min(1).max(1_000_000))
     .min(1)
     .max(8)
-    .refine((shape) => shape.reduce((a, b) => a * b, 1) <= 16_000_000, { message: 'an example has over 16 000 000 numbers' })
+    .refine((shape) => shape.reduce((a, b) => a * b, 1) <= 16_000_000, {
+      message: 'an example has over 16 000 000 numbers',
+    })
     .readonly(),
   /** One number, or one for each index of the last axis. */
   mean: z.union([z.number(), z.array(z.number()).min(1).readonly()]).default(0),
@@ -174,5 +179,8 @@ export function exampleShape(preprocessing: Preprocessing): readonly number[] {
   const [input] = inputs;
   if (input !== undefined && inputs.length === 1) return input.shape;
   const names = inputs.map(({ name }) => name).join(', ');
-  throw new GraftError('MODEL_UNSUPPORTED', `a ${preprocessing.kind} example is ${inputs.length} tensors (${names}), expected 1`);
+  throw new GraftError(
+    'MODEL_UNSUPPORTED',
+    `a ${preprocessing.kind} example is ${inputs.length} tensors (${names}), expected 1`,
+  );
 }

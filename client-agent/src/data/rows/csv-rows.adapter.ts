@@ -40,7 +40,10 @@ export function csvRows(file: CsvFile, skipped: SkipList): ReadRows {
       }
       count += 1;
       if (count > limits.examplesPerUpdate) {
-        throw new GraftError('DATA_CONFIG_INVALID', `${file.path} has more than ${limits.examplesPerUpdate} rows, the limit`);
+        throw new GraftError(
+          'DATA_CONFIG_INVALID',
+          `${file.path} has more than ${limits.examplesPerUpdate} rows, the limit`,
+        );
       }
       const row = readRow(cells, positions, { encoding, fallback });
       if (typeof row === 'string') skipped.add(`row ${count}`, row);
@@ -84,12 +87,18 @@ function readRow(
 
 function headerOf(path: string, cells: readonly Buffer[], fallback: Decoder | undefined): string[] {
   if (cells.length > dataLimits.columns) {
-    throw new GraftError('DATA_CONFIG_INVALID', `${path} has ${cells.length} columns, the limit is ${dataLimits.columns}`);
+    throw new GraftError(
+      'DATA_CONFIG_INVALID',
+      `${path} has ${cells.length} columns, the limit is ${dataLimits.columns}`,
+    );
   }
   return cells.map((cell, i) => {
     const title = decodeCell(cell, fallback);
     if (title !== undefined) return title.trim();
-    throw new GraftError('DATA_CONFIG_INVALID', `the title of column ${i + 1} of ${path} is not UTF-8; set its encoding`);
+    throw new GraftError(
+      'DATA_CONFIG_INVALID',
+      `the title of column ${i + 1} of ${path} is not UTF-8; set its encoding`,
+    );
   });
 }
 

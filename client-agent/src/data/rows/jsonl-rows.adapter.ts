@@ -29,7 +29,10 @@ export function jsonlRows(file: JsonlFile, skipped: SkipList): ReadRows {
     for await (const line of linesOf(bytes)) {
       count += 1;
       if (count > limits.examplesPerUpdate) {
-        throw new GraftError('DATA_CONFIG_INVALID', `${file.path} has more than ${limits.examplesPerUpdate} lines, the limit`);
+        throw new GraftError(
+          'DATA_CONFIG_INVALID',
+          `${file.path} has more than ${limits.examplesPerUpdate} lines, the limit`,
+        );
       }
       const name = `line ${count}`;
       const cells = typeof line === 'number' ? tooLong(line) : readLine(line, columns, fallback);
@@ -42,7 +45,11 @@ export function jsonlRows(file: JsonlFile, skipped: SkipList): ReadRows {
 const tooLong = (length: number): string => `the line has ${length} bytes, the limit is ${dataLimits.rowBytes}`;
 
 /** The cells, why there are none, or undefined for a line of white space. */
-function readLine(line: Buffer, columns: readonly string[], fallback: Decoder | undefined): Cell[] | string | undefined {
+function readLine(
+  line: Buffer,
+  columns: readonly string[],
+  fallback: Decoder | undefined,
+): Cell[] | string | undefined {
   if (!isUtf8(line) && fallback === undefined) return 'not UTF-8; set encoding or fallbackEncoding, e.g. windows-1252';
   const text = isUtf8(line) ? line.toString('utf8') : (fallback?.decode(line) ?? '');
   if (text.trim() === '') return undefined;

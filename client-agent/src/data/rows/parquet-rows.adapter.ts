@@ -59,7 +59,9 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
         throw new RangeError(`it points to bytes ${start} to ${end}, the file has ${size}`);
       }
       if (length > dataLimits.parquetChunkBytes) {
-        throw new RangeError(`a column of a row group has ${length} bytes, the limit is ${dataLimits.parquetChunkBytes}`);
+        throw new RangeError(
+          `a column of a row group has ${length} bytes, the limit is ${dataLimits.parquetChunkBytes}`,
+        );
       }
       const bytes = new Uint8Array(length);
       let done = 0;
@@ -119,7 +121,10 @@ function checkColumns(path: string, metadata: FileMetaData, wanted: readonly str
   for (const column of wanted) {
     if (known.has(column)) continue;
     if (!all.has(column)) missing(path, column, flat);
-    throw new GraftError('DATA_CONFIG_INVALID', `column '${column}' of ${path} holds lists or groups, expected single values`);
+    throw new GraftError(
+      'DATA_CONFIG_INVALID',
+      `column '${column}' of ${path} holds lists or groups, expected single values`,
+    );
   }
 }
 
@@ -129,7 +134,10 @@ function chunksOf(group: RowGroup, wanted: readonly string[]): ColumnChunk[] {
     const [name = '', ...deeper] = data?.path_in_schema ?? [];
     if (data === undefined || deeper.length > 0 || !names.has(name)) return [];
     const dictionary = data.dictionary_page_offset;
-    const start = dictionary !== undefined && dictionary > 0n && dictionary < data.data_page_offset ? dictionary : data.data_page_offset;
+    const start =
+      dictionary !== undefined && dictionary > 0n && dictionary < data.data_page_offset
+        ? dictionary
+        : data.data_page_offset;
     return [{ name, start: Number(start), length: Number(data.total_compressed_size), rows: Number(group.num_rows) }];
   });
 }
@@ -193,6 +201,8 @@ async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
   } catch (cause) {
     if (cause instanceof GraftError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GraftError('DATA_FILE_UNREADABLE', `${path} cannot be read as Parquet: ${reason.slice(0, 200)}`, { cause });
+    throw new GraftError('DATA_FILE_UNREADABLE', `${path} cannot be read as Parquet: ${reason.slice(0, 200)}`, {
+      cause,
+    });
   }
 }

@@ -21,7 +21,11 @@ interface Gathering {
 const separator = '\u001f';
 
 /** Throws what reading throws; DATA_CONFIG_INVALID where the texts are more than the memory should hold. */
-export async function rowExamples(config: TableConfig, read: ReadRows, { skipped, index }: Gathering): Promise<Example[]> {
+export async function rowExamples(
+  config: TableConfig,
+  read: ReadRows,
+  { skipped, index }: Gathering,
+): Promise<Example[]> {
   const { path, label, image, columns, numeric, categorical, text, pair } = config;
   if (image !== undefined) return imageExamples(config, read, { skipped, index });
   const make =
@@ -85,7 +89,10 @@ function textsOf(path: string, hasPair: boolean): Make {
     if (hasPair && pair === null) return 'no second text';
     bytes += 2 * (String(text).length + String(pair ?? '').length);
     if (bytes > dataLimits.textBytes) {
-      throw new GraftError('DATA_CONFIG_INVALID', `the texts of ${path} are over ${dataLimits.textBytes} bytes, the limit`);
+      throw new GraftError(
+        'DATA_CONFIG_INVALID',
+        `the texts of ${path} are over ${dataLimits.textBytes} bytes, the limit`,
+      );
     }
     return { kind: 'text', text: String(text), ...(hasPair && { pair: String(pair) }) };
   };

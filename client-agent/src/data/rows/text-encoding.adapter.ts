@@ -29,7 +29,8 @@ export interface OpenedText {
 /** Throws DATA_NOT_FOUND where the file cannot be read, DATA_CONFIG_INVALID for an encoding that nobody knows. */
 export async function openText(path: string, given: string | undefined): Promise<OpenedText> {
   const start = await readStart(path);
-  const { encoding, skip } = given === undefined ? sniff(start) : { encoding: nameOf(given), skip: markOf(start)?.skip ?? 0 };
+  const { encoding, skip } =
+    given === undefined ? sniff(start) : { encoding: nameOf(given), skip: markOf(start)?.skip ?? 0 };
   const decoder = new TextDecoder(encoding, { ignoreBOM: true });
   const head = decoder.decode(start.subarray(skip), { stream: true });
   const raw = createReadStream(path, { start: skip });
@@ -62,9 +63,13 @@ function nameOf(label: string): string {
   try {
     return new TextDecoder(label).encoding;
   } catch (cause) {
-    throw new GraftError('DATA_CONFIG_INVALID', `'${label}' is no encoding; utf-8, utf-16le and windows-1252 are some`, {
-      cause,
-    });
+    throw new GraftError(
+      'DATA_CONFIG_INVALID',
+      `'${label}' is no encoding; utf-8, utf-16le and windows-1252 are some`,
+      {
+        cause,
+      },
+    );
   }
 }
 

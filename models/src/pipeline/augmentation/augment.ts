@@ -1,6 +1,6 @@
 /** One seeded variant of an example: the same seed gives the same bits, on whichever worker and in whatever order. */
 import { GraftError } from '@graft/core/error';
-import { random, type Random } from '@graft/core/random';
+import { random, seedFrom, type Random } from '@graft/core/random';
 import { tensor, type Tensor } from '@graft/core/tensor';
 
 import type { Changes } from './augmentation.js';
@@ -41,7 +41,8 @@ export function augment(value: Tensor<'float32'>, { changes, seed, pixels }: Var
     jitterColour(data, { channels, pixels, strength: changes.colour }, source);
   }
   const { noise } = changes;
-  if (noise !== undefined && noise > 0) for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? 0) + noise * source.normal();
+  if (noise !== undefined && noise > 0)
+    for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? 0) + noise * source.normal();
   return tensor('float32', value.shape, data);
 }
 
@@ -57,4 +58,9 @@ function affineOf({ crop, flip, rotation }: Changes, source: Random): Affine | u
     mirrored: mirror < (flip ?? 0),
     radians: ((2 * turn - 1) * (rotation ?? 0) * Math.PI) / 180,
   };
+}
+
+/** The seed of one example's variant: the same wherever and whenever it is made. */
+export function variantSeed(seed: number, exampleHash: string, variant: number): number {
+  return seedFrom('variant', seed, exampleHash, variant);
 }

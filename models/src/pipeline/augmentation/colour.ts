@@ -25,7 +25,8 @@ export function jitterColour(data: Float32Array, { channels, pixels, strength }:
   ];
   const area = data.length / channels;
   const changed = [0, 0, 0];
-  const of = (given: PixelScale['scale'], channel: number): number => (typeof given === 'number' ? given : (given[channel] ?? 0));
+  const of = (given: PixelScale['scale'], channel: number): number =>
+    typeof given === 'number' ? given : (given[channel] ?? 0);
   const pixel = (channel: number, i: number): number =>
     ((data[channel * area + i] ?? 0) - of(pixels.offset, channel)) / (of(pixels.scale, channel) || 1);
   const grey = (i: number): number =>

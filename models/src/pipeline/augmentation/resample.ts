@@ -23,7 +23,8 @@ export interface Affine {
 export function resample(source: Float32Array, planes: Planes, affine: Affine): Float32Array {
   const { channels, height, width } = planes;
   const result = new Float32Array(source.length);
-  if (affine.size === 1 && affine.radians === 0) return affine.mirrored ? mirror(source, width, result) : source.slice();
+  if (affine.size === 1 && affine.radians === 0)
+    return affine.mirrored ? mirror(source, width, result) : source.slice();
   const [cos, sin] = [Math.cos(affine.radians), Math.sin(affine.radians)];
   const area = height * width;
   for (let y = 0; y < height; y++) {

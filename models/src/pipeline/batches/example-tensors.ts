@@ -18,7 +18,14 @@ export function stackExamples(examples: readonly ExampleTensors[]): BatchTensors
   const [first] = examples;
   if (first === undefined) throw new RangeError('no examples to stack');
   return Object.fromEntries(
-    Object.entries(first).map(([name, like]) => [name, stackOne(examples.map((example) => example[name]), like, name)]),
+    Object.entries(first).map(([name, like]) => [
+      name,
+      stackOne(
+        examples.map((example) => example[name]),
+        like,
+        name,
+      ),
+    ]),
   );
 }
 
@@ -46,7 +53,10 @@ function put(batch: Tensor, { data }: Tensor, at: number): void {
  * The tensors under the names of a graph's inputs: a single tensor goes to the single input, several go by name.
  * Throws DATA_UNSUITABLE that names the inputs that stay empty and the tensors that nothing takes.
  */
-export function bindInputs(inputs: readonly Pick<Value, 'name'>[], tensors: Readonly<Record<string, Tensor>>): BatchTensors {
+export function bindInputs(
+  inputs: readonly Pick<Value, 'name'>[],
+  tensors: Readonly<Record<string, Tensor>>,
+): BatchTensors {
   const given = Object.entries(tensors);
   const [input] = inputs;
   const [only] = given;

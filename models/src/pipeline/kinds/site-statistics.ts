@@ -10,7 +10,9 @@ export type ColumnStatistics = Readonly<Record<string, { readonly mean: number; 
  * In one pass (Welford, 1962), so that large values do not cancel.
  */
 export function columnStatistics({ columns }: TabularPreprocessing, rows: Iterable<Row>): ColumnStatistics {
-  const running = columns.flatMap(({ name, kind }) => (kind === 'numeric' ? [{ name, count: 0, mean: 0, squares: 0 }] : []));
+  const running = columns.flatMap(({ name, kind }) =>
+    kind === 'numeric' ? [{ name, count: 0, mean: 0, squares: 0 }] : [],
+  );
   for (const { columns: have, cells } of rows) {
     for (const column of running) {
       const cell = cells[have.indexOf(column.name)] ?? null;

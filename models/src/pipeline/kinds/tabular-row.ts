@@ -34,7 +34,8 @@ export function rowEncoder({ columns }: TabularPreprocessing): RowEncoder {
   const width = columns.reduce((sum, column) => sum + widthOf(column), 0);
   let known: { readonly columns: readonly string[]; readonly positions: readonly number[] } | undefined;
   return (row, name) => {
-    if (known?.columns !== row.columns) known = { columns: row.columns, positions: positionsOf(columns, row.columns, name) };
+    if (known?.columns !== row.columns)
+      known = { columns: row.columns, positions: positionsOf(columns, row.columns, name) };
     const numbers = new Float32Array(width);
     const indices: bigint[] = [];
     let at = 0;
@@ -76,7 +77,8 @@ function standardised(cell: Cell, { name, mean, std, missing }: Numeric, record:
   const value = cell === null || cell === '' ? (missing === 'mean' ? mean : missing) : cell;
   if (value === 'skip') throw unusable(`${record} has no ${name}`);
   const result = (Number(value) - mean) / std;
-  if (!Number.isFinite(Math.fround(result))) throw unusable(`${record} has ${name} '${shown(value)}', which is no finite number`);
+  if (!Number.isFinite(Math.fround(result)))
+    throw unusable(`${record} has ${name} '${shown(value)}', which is no finite number`);
   return result;
 }
 

@@ -11,7 +11,10 @@ import type { TensorPreprocessing } from '../preprocessing.js';
  */
 export function tensorExample(value: Tensor, { shape, mean, std }: TensorPreprocessing, name: string): ExampleTensors {
   if (value.shape.join() !== shape.join()) {
-    throw new GraftError('DATA_UNSUITABLE', `${name} is [${value.shape.join(', ')}], the model takes [${shape.join(', ')}]`);
+    throw new GraftError(
+      'DATA_UNSUITABLE',
+      `${name} is [${value.shape.join(', ')}], the model takes [${shape.join(', ')}]`,
+    );
   }
   if (value.dtype === 'float16') throw new GraftError('DATA_UNSUITABLE', `${name} is float16, which was not widened`);
   const channels = shape.at(-1) ?? 1;
@@ -32,5 +35,8 @@ export function tensorExample(value: Tensor, { shape, mean, std }: TensorPreproc
 function perChannel(given: number | readonly number[], channels: number, what: string): readonly number[] {
   if (typeof given === 'number') return Array.from({ length: channels }, () => given);
   if (given.length === channels) return given;
-  throw new GraftError('DATA_UNSUITABLE', `the task has ${given.length} values of ${what}, the last axis has ${channels}`);
+  throw new GraftError(
+    'DATA_UNSUITABLE',
+    `the task has ${given.length} values of ${what}, the last axis has ${channels}`,
+  );
 }

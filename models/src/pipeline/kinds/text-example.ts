@@ -27,7 +27,10 @@ export type TextEncoder = (text: Text, name: string) => ExampleTensors;
  * Throws TOKENIZER_INVALID for a file that is none; the encoder throws RECORD_UNUSABLE for a text without a token,
  * TOKENIZER_INVALID where the special tokens alone are longer than `maxLength`.
  */
-export function textEncoder(file: Uint8Array, { maxLength, padId, inputs }: Omit<TextPreprocessing, 'kind' | 'tokenizer'>): TextEncoder {
+export function textEncoder(
+  file: Uint8Array,
+  { maxLength, padId, inputs }: Omit<TextPreprocessing, 'kind' | 'tokenizer'>,
+): TextEncoder {
   const tokenizer = openTokenizer(file);
   const tokensOf = (text: string): string[] => tokenizer.tokenize(text.slice(0, maxLength * charactersAToken));
   return ({ text, pair }, name) => {
@@ -91,5 +94,9 @@ function idOf(tokenizer: Tokenizer, token: string | undefined): number | undefin
 }
 
 function padded(length: number, padding: number, at: (i: number) => number | undefined) {
-  return tensor('int64', [length], BigInt64Array.from({ length }, (_, i) => BigInt(at(i) ?? padding)));
+  return tensor(
+    'int64',
+    [length],
+    BigInt64Array.from({ length }, (_, i) => BigInt(at(i) ?? padding)),
+  );
 }
