@@ -34,7 +34,7 @@ export interface GradientSite extends Site {
  */
 export type Gradient = (site: GradientSite, build: GraphBuilder) => readonly (string | undefined)[];
 
-export type RuntimeName = 'onnxruntime';
+export type RuntimeName = 'onnxruntime' | 'tfjs';
 
 export interface Operator {
   /** Types of the outputs. Throws MODEL_MALFORMED or MODEL_UNSUPPORTED. */
