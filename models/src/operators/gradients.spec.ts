@@ -6,12 +6,13 @@ import { arithmeticCases } from './pointwise/arithmetic.cases.contract.js';
 import { convCases } from './conv.cases.contract.js';
 import { elementwiseCases } from './pointwise/elementwise.cases.contract.js';
 import { indexingCases } from './indexing.cases.contract.js';
-import { matmulCases } from './matmul.cases.contract.js';
+import { einsumCases } from './products/einsum.cases.contract.js';
+import { matmulCases } from './products/matmul.cases.contract.js';
 import { normalizationCases } from './normalizations/normalization.cases.contract.js';
 import { poolCases } from './pools/pool.cases.contract.js';
 import { reductionsCases } from './reductions/reductions.cases.contract.js';
 import { resizeCases } from './resampling/resize.cases.contract.js';
-import { shapingCases } from './shaping.cases.contract.js';
+import { shapingCases } from './shaping/shaping.cases.contract.js';
 import { softmaxCases } from './softmax.cases.contract.js';
 import { operatorTable } from './operator-table.js';
 
@@ -21,6 +22,7 @@ const cases = [
   ...convCases,
   ...elementwiseCases,
   ...indexingCases,
+  ...einsumCases,
   ...matmulCases,
   ...normalizationCases,
   ...poolCases,

@@ -4,7 +4,8 @@ import { GraftError } from '@graft/core/error';
 import type { Node } from '../graph/graph.js';
 import { convOperators } from './convolution/conv.js';
 import { indexingOperators } from './indexing.js';
-import { matmulOperators } from './matmul.js';
+import { einsumOperators } from './products/einsum.js';
+import { matmulOperators } from './products/matmul.js';
 import { normalizationOperators } from './normalizations/normalization.js';
 import type { Operator, OperatorRows } from './operator.js';
 import { activationOperators } from './pointwise/activations.js';
@@ -17,10 +18,14 @@ import { poolOperators } from './pools/pool.js';
 import { cumulativeOperators } from './reductions/cumulative.js';
 import { reductionOperators } from './reductions/reduce.js';
 import { resizeOperators } from './resampling/resize.js';
-import { shapingOperators } from './shaping.js';
+import { blockOperators } from './shaping/blocks.js';
+import { repeatOperators } from './shaping/repeat.js';
+import { reshapeOperators } from './shaping/reshape.js';
+import { sizeOperators } from './shaping/sizes.js';
 import { softmaxOperators } from './softmax.js';
+import { withTfjs } from '../runtime/tfjs/tfjs-column.js';
 
-export const operatorTable: OperatorRows = {
+export const operatorTable: OperatorRows = withTfjs({
   ...elementwiseOperators,
   ...activationOperators,
   ...arithmeticOperators,
@@ -29,15 +34,19 @@ export const operatorTable: OperatorRows = {
   ...trigonometricOperators,
   ...cumulativeOperators,
   ...reductionOperators,
-  ...shapingOperators,
+  ...blockOperators,
+  ...repeatOperators,
+  ...reshapeOperators,
+  ...sizeOperators,
   ...indexingOperators,
+  ...einsumOperators,
   ...matmulOperators,
   ...convOperators,
   ...poolOperators,
   ...normalizationOperators,
   ...resizeOperators,
   ...softmaxOperators,
-};
+});
 
 /** The row of a node's operator. Throws MODEL_UNSUPPORTED where the table has none. */
 export function operatorOf({ name, op, domain }: Node): Operator {
