@@ -1,7 +1,16 @@
 /** For specs: the cases of matrix products whose gradients are compared, and their float64 references. */
-import { broadcastShape, make, none, pick, sum, transpose, type Array64, type References } from './array64.contract.js';
-import { type GradientCase } from './central-differences.contract.js';
-import { floatOf, intOf } from './site.js';
+import {
+  broadcastShape,
+  make,
+  none,
+  pick,
+  sum,
+  transpose,
+  type Array64,
+  type References,
+} from '../array64.contract.js';
+import { type GradientCase } from '../central-differences.contract.js';
+import { floatOf, intOf } from '../site.js';
 
 export const matmulCases: readonly GradientCase[] = [
   {
@@ -25,6 +34,55 @@ export const matmulCases: readonly GradientCase[] = [
       [4, 2],
     ],
   },
+  { op: 'MatMul', shapes: [[4], [4]], note: 'of two vectors' },
+  { op: 'MatMul', shapes: [[4], [4, 3]], note: 'of a row' },
+  { op: 'MatMul', shapes: [[3, 4], [4]], note: 'of a column' },
+  { op: 'MatMul', shapes: [[2, 3, 4], [4]], note: 'of a column with a batch' },
+  { op: 'MatMul', shapes: [[4], [2, 4, 3]], note: 'of a row with a batch' },
+  {
+    op: 'MatMul',
+    shapes: [
+      [3, 4],
+      [2, 4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    shapes: [
+      [2, 1, 3, 4],
+      [5, 4, 2],
+    ],
+  },
+  {
+    op: 'MatMul',
+    shapes: [
+      [2, 3, 4],
+      [4, 5],
+    ],
+    symbols: { 0: ['batch', 'length', 4] },
+  },
+  {
+    op: 'MatMul',
+    shapes: [
+      [2, 2, 3, 4],
+      [2, 2, 4, 3],
+    ],
+    symbols: { 0: ['batch', 2, 'length', 4], 1: ['batch', 2, 4, 'length'] },
+    note: 'of attention',
+  },
+  ...[[5], [3, 1], [1, 5], [3, 5], [], [1]].map((bias) => ({
+    op: 'Gemm',
+    shapes: [[3, 4], [4, 5], bias],
+    attributes: { beta: { float: 0.5 } },
+  })),
+  {
+    op: 'Gemm',
+    shapes: [
+      [3, 4],
+      [4, 5],
+    ],
+    attributes: { alpha: { float: 3 } },
+  },
   ...[0, 1].flatMap((transA) =>
     [0, 1].map((transB) => ({
       op: 'Gemm',
@@ -35,6 +93,14 @@ export const matmulCases: readonly GradientCase[] = [
 ];
 
 function matMul(a: Array64, b: Array64): Array64 {
+  if (a.shape.length === 1) {
+    const { shape, data } = matMul({ ...a, shape: [1, ...a.shape] }, b);
+    return { shape: b.shape.length === 1 ? shape.slice(0, -1) : shape.toSpliced(-2, 1), data };
+  }
+  if (b.shape.length === 1) {
+    const { shape, data } = matMul(a, { ...b, shape: [...b.shape, 1] });
+    return { shape: shape.slice(0, -1), data };
+  }
   const shared = a.shape.at(-1) ?? 1;
   const batch = broadcastShape([
     { ...a, shape: a.shape.slice(0, -2) },

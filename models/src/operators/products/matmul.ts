@@ -1,9 +1,9 @@
 /** Matrix products: https://onnx.ai/onnx/operators/onnx__MatMul.html, onnx__Gemm.html */
-import type { Dimension } from '../graph/graph.js';
-import { broadcast, reshapeLike, unbroadcast } from './broadcast.js';
-import type { GraphBuilder } from './graph-builder.js';
-import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from './operator.js';
-import { floatOf, inputOf, intOf, malformed, notDifferentiable, shapeOf } from './site.js';
+import type { Dimension } from '../../graph/graph.js';
+import { broadcast, reshapeLike, unbroadcast } from '../broadcast.js';
+import type { GraphBuilder } from '../graph-builder.js';
+import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
+import { floatOf, inputOf, intOf, malformed, shapeOf } from '../site.js';
 
 function inferMatMul(site: Site): Known[] {
   const [a, b] = [shapeOf(site, 0), shapeOf(site, 1)];
@@ -22,20 +22,44 @@ function checkInner(site: Site, a: Dimension | undefined, b: Dimension | undefin
   }
 }
 
-/** dA = dY B^T, dB = A^T dY; matrices of a batch that shares B are stacked, so that B's gradient is one product. */
+/** dA = dY B^T, dB = A^T dY; a vector is a matrix of one row or column meanwhile. */
 function matMulGradient(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
   const [dy] = site.outputGradients;
   const [a = '', b = ''] = site.node.inputs;
-  const [rankA, rankB] = [shapeOf(site, 0).length, shapeOf(site, 1).length];
   if (dy === undefined) return [];
-  if (rankA === 1 || rankB === 1)
-    throw notDifferentiable(site.node, 'multiplies with a vector, which has no gradient here; reshape it to a matrix');
-  const byA = (): string => unbroadcast(build.add('MatMul', [dy, transposed(b, rankB, build)]), a, build);
-  const byB = (): string => {
-    if (rankB === 2 && rankA > 2) return build.add('Gemm', [rowsOf(a, build), rowsOf(dy, build)], { transA: 1 });
-    return unbroadcast(build.add('MatMul', [transposed(a, rankA, build), dy]), b, build);
-  };
-  return [site.wants(0) ? byA() : undefined, site.wants(1) ? byB() : undefined];
+  const vectors = [shapeOf(site, 0).length === 1, shapeOf(site, 1).length === 1];
+  const matrix = (value: string, axis: number | undefined): string =>
+    axis === undefined ? value : build.add('Unsqueeze', [value, build.ints([axis])]);
+  const left = matrix(a, vectors[0] ? 0 : undefined);
+  const right = matrix(b, vectors[1] ? 1 : undefined);
+  const row = matrix(dy, vectors[1] ? -1 : undefined);
+  const gradient = matrix(row, vectors[0] ? -2 : undefined);
+  const vector = (value: string, like: string, is: boolean | undefined): string =>
+    is === true ? reshapeLike(value, like, build) : value;
+  return [
+    site.wants(0) ? vector(byLeft({ left, right, gradient }, build), a, vectors[0]) : undefined,
+    site.wants(1) ? vector(byRight({ left, right, gradient }, build), b, vectors[1]) : undefined,
+  ];
+}
+
+interface Product {
+  readonly left: string;
+  readonly right: string;
+  readonly gradient: string;
+}
+
+function byLeft({ left, right, gradient }: Product, build: GraphBuilder): string {
+  return unbroadcast(build.add('MatMul', [gradient, transposed(right, build)]), left, build);
+}
+
+/** Matrices of a batch that shares B are stacked, so that B's gradient is one product. */
+function byRight({ left, right, gradient }: Product, build: GraphBuilder): string {
+  const [rankLeft, rankRight] = [left, right].map((value) => build.shapeOf(value).length);
+  const fixed = [left, gradient].every((value) => typeof build.shapeOf(value).at(-1) === 'number');
+  if (rankRight === 2 && rankLeft !== 2 && fixed) {
+    return build.add('Gemm', [rowsOf(left, build), rowsOf(gradient, build)], { transA: 1 });
+  }
+  return unbroadcast(build.add('MatMul', [transposed(left, build), gradient]), right, build);
 }
 
 /** All leading axes as one. */
@@ -45,7 +69,8 @@ function rowsOf(value: string, build: GraphBuilder): string {
 }
 
 /** The last two axes exchanged. */
-function transposed(value: string, rank: number, build: GraphBuilder): string {
+function transposed(value: string, build: GraphBuilder): string {
+  const rank = build.shapeOf(value).length;
   const axes = [...Array(rank).keys()];
   return build.add('Transpose', [value], { perm: [...axes.slice(0, -2), rank - 1, rank - 2] });
 }
