@@ -10,7 +10,7 @@ const rooms = {
 };
 
 const shell = '(\\.(module|controller|guard|filter|grpc|driver|adapter|repository|main|spec|contract)|/main)\\.ts$';
-const native = '(@grpc/|onnxruntime-node|sharp|@electric-sql/|/pg/|@nestjs/|prom-client|pino|@peculiar/)';
+const native = '(@grpc/|onnxruntime-node|@tensorflow/|sharp|@electric-sql/|/pg/|@nestjs/|prom-client|pino|@peculiar/)';
 
 module.exports = {
   forbidden: [

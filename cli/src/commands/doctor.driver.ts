@@ -10,11 +10,14 @@ import { bytes } from '../output/format.js';
 import { table } from '../output/table.js';
 import { readSettings, runningCoordinator } from '../processes/coordinator.driver.js';
 import { action, connect, coordinatorDirectory, type GlobalOptions } from './context.driver.js';
+import { checkTfjs } from './tfjs-check.driver.js';
 
 interface Check {
   readonly result: 'PASS' | 'FAIL' | 'WARN' | 'SKIPPED';
   readonly name: string;
   readonly message: string;
+  /** The same for programs. */
+  readonly details?: object;
 }
 
 const leastNode = [20, 19] as const;
@@ -26,6 +29,7 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
   const node = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
   const result: Check[] = [
     { result: node ? 'PASS' : 'FAIL', name: 'node', message: `${process.version} (at least ${leastNode.join('.')})` },
+    await checkTfjs(),
   ];
   const settings = await readSettings(directory);
   result.push(
