@@ -5,7 +5,7 @@ import { activationsCases } from './pointwise/activations.cases.contract.js';
 import { arithmeticCases } from './pointwise/arithmetic.cases.contract.js';
 import { convCases } from './conv.cases.contract.js';
 import { elementwiseCases } from './pointwise/elementwise.cases.contract.js';
-import { indexingCases } from './indexing.cases.contract.js';
+import { indexingCases } from './indexing/indexing.cases.contract.js';
 import { einsumCases } from './products/einsum.cases.contract.js';
 import { matmulCases } from './products/matmul.cases.contract.js';
 import { normalizationCases } from './normalizations/normalization.cases.contract.js';
@@ -13,7 +13,8 @@ import { poolCases } from './pools/pool.cases.contract.js';
 import { reductionsCases } from './reductions/reductions.cases.contract.js';
 import { resizeCases } from './resampling/resize.cases.contract.js';
 import { shapingCases } from './shaping/shaping.cases.contract.js';
-import { softmaxCases } from './softmax.cases.contract.js';
+import { classificationLossCases } from './losses/classification.cases.contract.js';
+import { softmaxCases } from './losses/softmax.cases.contract.js';
 import { operatorTable } from './operator-table.js';
 
 const cases = [
@@ -29,6 +30,7 @@ const cases = [
   ...reductionsCases,
   ...resizeCases,
   ...shapingCases,
+  ...classificationLossCases,
   ...softmaxCases,
 ];
 

@@ -1,9 +1,15 @@
-/** The operator table: every operator that graft knows, by type of the default ONNX domain. A new operator is a new row of its family. */
+/** The operator table: every operator that graft knows, by type, after the name of its domain where that is not the default one. A new operator is a new row of its family. */
 import { GraftError } from '@graft/core/error';
 
 import type { Node } from '../graph/graph.js';
 import { convOperators } from './convolution/conv.js';
-import { indexingOperators } from './indexing.js';
+import { gatherOperators } from './indexing/gather.js';
+import { joinOperators } from './indexing/join.js';
+import { padOperators } from './indexing/pad.js';
+import { scatterOperators } from './indexing/scatter.js';
+import { selectionOperators } from './indexing/selection.js';
+import { sliceOperators } from './indexing/slice.js';
+import { forwardOnlyOperators } from './forward-only/forward-only.js';
 import { einsumOperators } from './products/einsum.js';
 import { matmulOperators } from './products/matmul.js';
 import { normalizationOperators } from './normalizations/normalization.js';
@@ -22,10 +28,12 @@ import { blockOperators } from './shaping/blocks.js';
 import { repeatOperators } from './shaping/repeat.js';
 import { reshapeOperators } from './shaping/reshape.js';
 import { sizeOperators } from './shaping/sizes.js';
-import { softmaxOperators } from './softmax.js';
+import { classificationLossOperators } from './losses/classification.js';
+import { softmaxOperators } from './losses/softmax.js';
 import { withTfjs } from '../runtime/tfjs/tfjs-column.js';
 
 export const operatorTable: OperatorRows = withTfjs({
+  ...forwardOnlyOperators,
   ...elementwiseOperators,
   ...activationOperators,
   ...arithmeticOperators,
@@ -38,19 +46,26 @@ export const operatorTable: OperatorRows = withTfjs({
   ...repeatOperators,
   ...reshapeOperators,
   ...sizeOperators,
-  ...indexingOperators,
+  ...gatherOperators,
+  ...joinOperators,
+  ...padOperators,
+  ...scatterOperators,
+  ...selectionOperators,
+  ...sliceOperators,
   ...einsumOperators,
   ...matmulOperators,
   ...convOperators,
   ...poolOperators,
   ...normalizationOperators,
   ...resizeOperators,
+  ...classificationLossOperators,
   ...softmaxOperators,
 });
 
 /** The row of a node's operator. Throws MODEL_UNSUPPORTED where the table has none. */
 export function operatorOf({ name, op, domain }: Node): Operator {
-  const row = domain === '' && Object.hasOwn(operatorTable, op) ? operatorTable[op] : undefined;
+  const key = domain === '' ? op : `${domain}.${op}`;
+  const row = Object.hasOwn(operatorTable, key) ? operatorTable[key] : undefined;
   if (row !== undefined) return row;
   throw new GraftError(
     'MODEL_UNSUPPORTED',

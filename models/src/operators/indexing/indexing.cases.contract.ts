@@ -1,7 +1,7 @@
 /** For specs: the cases of operators that take tensors apart and put them together whose gradients are compared, and their float64 references. */
-import { make, none, pick, pickInside, sum, type Array64, type References } from './array64.contract.js';
-import { constant, ints, type GradientCase } from './central-differences.contract.js';
-import { intOf } from './site.js';
+import { make, none, pick, pickInside, sum, type Array64, type References } from '../array64.contract.js';
+import { constant, ints, type GradientCase } from '../central-differences.contract.js';
+import { intOf } from '../site.js';
 
 export const indexingCases: readonly GradientCase[] = [
   {
