@@ -3,19 +3,26 @@
  * An ordinary ONNX graph of standard operators; weights and optimizer state go in and come out.
  */
 import { GraftError } from '@graft/core/error';
-import type { Tensor, Weights } from '@graft/core/tensor';
 
-import type { Graph, Model, Value } from '../graph/graph.js';
+import type { Graph, Model, Node, Value } from '../graph/graph.js';
+import { castTo } from '../operators/broadcast.js';
 import { GraphBuilder } from '../operators/graph-builder.js';
 import { declarationsOf } from '../operators/infer-shapes.js';
 import type { TypeScope } from '../operators/type-scope.js';
+import { assembledStep } from './assemble-step.js';
 import { differentiate } from './differentiate.js';
+import { seedName } from './dropout/dropout.js';
 import { fixedSizeOf } from './fixed-size.js';
 import { addForward } from './forward.js';
-import { addLoss, targetTypes } from './losses/add-loss.js';
-import { lossSpecOf, type LossSpec } from './losses/loss-spec.js';
-import { scalarsOf } from './optimizers/step-scalars.js';
-import { coefficientsOf, referencesOf } from './regularizers/weight-terms.js';
+import { addLoss } from './losses/add-loss.js';
+import { lossSpecOf } from './losses/loss-spec.js';
+import type { Loss } from './losses/loss.js';
+import { addMetrics } from './metrics/metrics.js';
+import { prepareModel, type PreparedModel } from './prepare-model.js';
+import { referencesOf } from './regularizers/weight-terms.js';
+import { addForgetting, declareTeachers } from './regularizers/without-forgetting.js';
+import { addRunningStatistics, leastRowsOf } from './rewrites/batch-norm.js';
+import { declareScalars, declareTargets, ignoredLabelOf, outputOf } from './step-inputs.js';
 import type { ScalarRole, Slot, TargetInput, TrainingStep, TrainingStepOptions } from './training-step.js';
 import { addUpdates, type Updates } from './updates.js';
 
@@ -25,119 +32,93 @@ import { addUpdates, type Updates } from './updates.js';
  * a shape that is not known, or options that do not fit the model.
  */
 export function buildTrainingStep(model: Model, options: TrainingStepOptions): TrainingStep {
-  const { graph } = model;
-  const output = outputOf(graph, options.output);
-  const scope = declarationsOf(model, options.inputShapes);
+  const output = outputOf(model.graph, options.output);
+  const prepared = prepareModel(model, options);
+  const scope = declarationsOf(prepared.model, options.inputShapes);
+  if (prepared.seeded) scope.declare(seedName, { dtype: 'float32', shape: [] });
   const build = new GraphBuilder(scope, 'train/', options.lowering);
-  addForward(graph.nodes, build);
-  const forward = [...build.nodes];
-  const targets = declareTargets(output, options, build);
-  const scalars = declareScalars(options, build);
-  const { loss, gradient } = addLoss(
-    lossSpecOf(options.loss),
-    { output, targets: Object.fromEntries(targets.map(({ role, name }) => [role, name])) },
-    build,
-  );
-  const trainable = options.trainable as readonly string[];
-  const shapes = new Map(trainable.map((name) => [name, trainableShape(graph, scope, name)]));
-  const seeds = new Map([[output, gradient]]);
-  const gradients = differentiate({ nodes: forward, scope, seeds, wanted: trainable }, build);
-  const { regularizers = [], optimizer, clipNorm, accumulate } = options;
-  const references = referencesOf(regularizers, shapes);
-  for (const { input, shape } of references) build.declare(input, { dtype: 'float32', shape });
-  const updates = addUpdates(
-    {
-      ...{ shapes, gradients, optimizer, scalars, terms: { regularizers, references, scalars } },
-      ...(clipNorm !== undefined && { clipNorm }),
-      ...(accumulate !== undefined && { accumulate }),
-    },
-    build,
-  );
-  const inputs = graph.inputs.map((input) => ({ ...input, ...shapeIn(scope, input) }));
-  return {
-    ...assembled({ model, build, inputs, targets, scalars, references, loss, updates }),
-    ...{ inputs, targets, scalars, references, loss, optimizer },
-    classes: fixedSizeOf(scope.shapeOf(output).at(-1), 'classes'),
-    leastRows: 1,
-    ...ignoredLabelOf(lossSpecOf(options.loss)),
-    metrics: [],
+  const nodes = addForward(prepared.model.graph.nodes, build);
+  const leastRows = leastRowsOf(prepared.normalizations, scope);
+  const scalars = declareScalars(options, prepared.seeded, build);
+  const { loss, targets, seeds } = addObjective(output, { options, scalars }, build);
+  const labels = targets.find(({ role, dtype }) => role === 'labels' && dtype === 'int32')?.name;
+  const metrics = addMetrics(options.metrics ?? [], { output, labels, loss }, build);
+  const updates = addBackward({ prepared, options, scalars, nodes, seeds, scope }, build);
+  const step = {
+    inputs: model.graph.inputs.map((input) => typed(scope, input)),
+    targets,
+    scalars,
+    references: updates.references,
+    classes: fixedSizeOf(scope.shapeOf(output).at(-1), `classes of '${output}'`),
+    leastRows,
+    ...ignoredLabelOf(options.loss),
+    loss: loss.loss,
+    metrics,
+    ...(updates.finite !== undefined && { finite: castTo(updates.finite, 'float32', build) }),
     weightSlots: updates.weightSlots,
     stateSlots: updates.stateSlots,
-    statisticSlots: new Map(),
-    added: new Map(),
+    statisticSlots: statisticsOf(prepared, options, build),
+    added: prepared.added,
+    optimizer: options.optimizer,
   };
+  return assembledStep(step, { model: prepared.model, build });
 }
 
-function ignoredLabelOf(loss: LossSpec): Pick<TrainingStep, 'ignoredLabel'> {
-  return loss.kind === 'softmax-cross-entropy' && loss.ignoreIndex !== undefined
-    ? { ignoredLabel: loss.ignoreIndex }
-    : {};
+type Scalars = Readonly<Partial<Record<ScalarRole, string>>>;
+
+/** The loss with its targets, and the gradients by the outputs, times the loss scale. */
+function addObjective(
+  output: string,
+  { options, scalars }: { options: TrainingStepOptions; scalars: Scalars },
+  build: GraphBuilder,
+): { loss: Loss; targets: TargetInput[]; seeds: Map<string, string> } {
+  const spec = lossSpecOf(options.loss);
+  const targets = declareTargets(output, spec, build);
+  const names = Object.fromEntries(targets.map(({ role, name }) => [role, name]));
+  const loss = addLoss(spec, { output, targets: names }, build);
+  const seeds = new Map([[output, loss.gradient]]);
+  const teachers = declareTeachers(options.regularizers ?? [], output, build);
+  addForgetting(teachers, { gradients: seeds, coefficient: scalars.distillation ?? '' }, build);
+  const { lossScale } = scalars;
+  if (lossScale !== undefined) {
+    for (const [name, gradient] of seeds) seeds.set(name, build.add('Mul', [gradient, lossScale]));
+  }
+  return { loss, targets: [...targets, ...teachers.map(({ target }) => target)], seeds };
 }
 
-/** The output that the loss is of. */
-function outputOf({ outputs }: Graph, wanted: string | undefined): string {
-  const names = outputs.map(({ name }) => name);
-  const found = names.find((name) => name === (wanted ?? 'logits'));
-  if (found !== undefined) return found;
-  const [only] = names;
-  if (wanted === undefined && only !== undefined && names.length === 1) return only;
-  throw new GraftError(
-    'MODEL_UNSUPPORTED',
-    `training needs the output '${wanted ?? 'logits'}'; the model has ${names.map((name) => `'${name}'`).join(', ')}`,
-  );
+interface Backward {
+  readonly prepared: PreparedModel;
+  readonly options: TrainingStepOptions;
+  readonly scalars: Scalars;
+  readonly nodes: readonly Node[];
+  readonly seeds: ReadonlyMap<string, string>;
+  readonly scope: TypeScope;
 }
 
-function declareTargets(output: string, options: TrainingStepOptions, build: GraphBuilder): TargetInput[] {
-  const types = targetTypes(lossSpecOf(options.loss), { dtype: 'float32', shape: build.shapeOf(output) });
-  const targets = [...types].map(([role, type]): TargetInput => ({ name: `train/${role}`, role, of: output, ...type }));
-  for (const target of targets) build.declare(target.name, target);
-  return targets;
+function addBackward(given: Backward, build: GraphBuilder): Updates & Pick<TrainingStep, 'references'> {
+  const { prepared, options, scalars, nodes, seeds, scope } = given;
+  const { regularizers = [], optimizer, clipNorm, accumulate } = options;
+  const { trainable } = prepared;
+  const shapes = new Map(trainable.map((name) => [name, trainableShape(prepared.model.graph, scope, name)]));
+  const gradients = differentiate({ nodes, scope, seeds, wanted: trainable }, build);
+  const references = referencesOf(regularizers, shapes);
+  for (const { input, shape } of references) build.declare(input, { dtype: 'float32', shape });
+  const terms = { regularizers, references, scalars };
+  const more = { ...(clipNorm !== undefined && { clipNorm }), ...(accumulate !== undefined && { accumulate }) };
+  return { ...addUpdates({ shapes, gradients, optimizer, scalars, terms, ...more }, build), references };
 }
 
-function declareScalars(options: TrainingStepOptions, build: GraphBuilder): Partial<Record<ScalarRole, string>> {
-  const roles: ScalarRole[] = [
-    ...scalarsOf(options.optimizer),
-    ...coefficientsOf(options.regularizers ?? []),
-    ...(options.accumulate === true ? (['share', 'apply'] as const) : []),
-  ];
-  for (const role of roles) build.declare(`train/${role}`, { dtype: 'float32', shape: [] });
-  return Object.fromEntries(roles.map((role) => [role, `train/${role}`]));
+function statisticsOf(
+  { normalizations }: PreparedModel,
+  { batchNorm }: TrainingStepOptions,
+  build: GraphBuilder,
+): Map<string, Slot> {
+  return typeof batchNorm === 'object' ? addRunningStatistics(normalizations, batchNorm.momentum, build) : new Map();
 }
 
-function shapeIn(scope: TypeScope, { name }: Value): Pick<Value, 'shape'> {
-  const { shape } = scope.of(name);
-  return shape === undefined ? {} : { shape };
-}
-
-type Parts = Pick<TrainingStep, 'inputs' | 'targets' | 'scalars' | 'references' | 'loss'> & {
-  readonly model: Model;
-  readonly build: GraphBuilder;
-  readonly updates: Updates;
-};
-
-/** The graph with the weights that stay as they are. */
-function assembled({ model, build, inputs, targets, scalars, references, loss, updates }: Parts): Model {
-  const float = (name: string, shape: readonly number[] = []): Value => ({ name, dtype: 'float32', shape });
-  const slots: Slot[] = [...updates.weightSlots.values(), ...updates.stateSlots];
-  const used = new Set(build.nodes.flatMap((node) => node.inputs));
-  const trained = new Set(updates.weightSlots.keys());
-  const frozen = model.graph.weights.filter(({ name }) => !trained.has(name) && used.has(name));
-  return {
-    graph: {
-      name: `${model.graph.name}: training step`,
-      inputs: [
-        ...inputs,
-        ...targets.map(({ name, dtype, shape }): Value => ({ name, dtype, ...(shape && { shape }) })),
-        ...Object.values(scalars).map((name) => float(name)),
-        ...references.map(({ input, shape }) => float(input, shape)),
-        ...slots.map(({ input, shape }) => float(input, shape)),
-      ],
-      outputs: [float(loss), ...slots.map((slot) => float(slot.output, slot.shape))],
-      weights: [...frozen, ...[...build.constants].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))],
-      nodes: build.nodes,
-    },
-    weights: frozenWeights(model.weights, frozen, build.constants),
-  };
+function typed(scope: TypeScope, { name }: Value): Value {
+  const { dtype, shape } = scope.of(name);
+  return { name, dtype, ...(shape && { shape }) };
 }
 
 function trainableShape(graph: Graph, scope: TypeScope, name: string): number[] {
@@ -148,12 +129,4 @@ function trainableShape(graph: Graph, scope: TypeScope, name: string): number[] 
   if (dtype !== 'float32')
     throw new GraftError('MODEL_UNSUPPORTED', `weight '${name}' is ${dtype}; only float32 can be trained`);
   return scope.shapeOf(name).map((size) => fixedSizeOf(size, `elements of '${name}'`));
-}
-
-function frozenWeights(weights: Weights, frozen: readonly Value[], constants: Weights): Map<string, Tensor> {
-  const kept = frozen.flatMap(({ name }) => {
-    const value = weights.get(name);
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  return new Map([...kept, ...constants]);
 }

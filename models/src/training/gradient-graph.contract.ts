@@ -25,7 +25,7 @@ export function modelOf(
   const graph = {
     name: 'small',
     inputs: [input],
-    outputs: [{ name: write.output, ...scope.of(write.output) }].map(({ name, dtype }) => ({ name, dtype })),
+    outputs: [{ ...scope.of(write.output), name: write.output }].map(({ name, dtype }) => ({ name, dtype })),
     weights: [...all].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     nodes: build.nodes,
   };

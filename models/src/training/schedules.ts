@@ -53,5 +53,6 @@ function oneCycle(rising: number, base: number, { done, steps }: { done: number;
   const first = base / 25;
   const peak = rising * steps - 1;
   if (done <= peak) return peak <= 0 ? base : cosine(first, base, done / peak);
-  return cosine(base, first / 1e4, (done - Math.max(peak, 0)) / (steps - 1 - Math.max(peak, 0)));
+  const falling = steps - 1 - Math.max(peak, 0);
+  return cosine(base, first / 1e4, falling === 0 ? 0 : (done - Math.max(peak, 0)) / falling);
 }
