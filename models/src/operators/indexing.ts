@@ -10,7 +10,14 @@ export function pad(
   { axes, build }: { axes: readonly number[]; build: GraphBuilder },
 ): string {
   if (amounts.every((amount) => amount === 0)) return value;
-  return build.add('Pad', [value, build.ints(amounts), build.scalar(0, value), build.ints(axes)]);
+  // Amounts of all axes: ONNX Runtime 1.30 mistakes those of some axes when it moves a Transpose past the Pad.
+  const rank = build.shapeOf(value).length;
+  const all = Array<number>(2 * rank).fill(0);
+  for (const [i, axis] of axes.entries()) {
+    all[axis] = amounts[i] ?? 0;
+    all[rank + axis] = amounts[axes.length + i] ?? 0;
+  }
+  return build.add('Pad', [value, build.ints(all), build.scalar(0, value)]);
 }
 
 /** Part of a value along axes: [start, start + size x step) in steps. */

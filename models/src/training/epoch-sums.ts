@@ -1,7 +1,6 @@
 /** Sums over the examples of an epoch: the loss, and the metrics that the graph counts. */
 import { zeros, type Tensor, type Weights } from '@graft/core/tensor';
 
-import type { Fetches } from '../runtime/runtime.js';
 import type { TrainingStep } from './training-step.js';
 
 const prefix = 'epoch/';
@@ -25,12 +24,12 @@ export class EpochSums {
     }
   }
 
-  /** @param loss times its number of examples */
-  add(loss: number, fetches: Fetches): void {
+  /** @param loss times its number of examples; @param metrics by output of the step */
+  add(loss: number, metrics: ReadonlyMap<string, Tensor<'float32'>>): void {
     this.loss += loss;
     for (const name of this.outputs) {
-      const value = fetches[name];
-      if (value?.dtype !== 'float32') continue;
+      const value = metrics.get(name);
+      if (value === undefined) continue;
       const sum = this.metrics.get(name) ?? zeros('float32', value.shape);
       for (const [i, each] of value.data.entries()) sum.data[i] = (sum.data[i] ?? 0) + each;
       this.metrics.set(name, sum);

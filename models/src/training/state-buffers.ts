@@ -9,9 +9,15 @@ import type { Fetches } from '../runtime/runtime.js';
 import type { Slot, TrainingStep } from './training-step.js';
 
 interface Ring {
-  readonly slot: Slot;
   readonly buffers: readonly Tensor<'float32'>[];
 }
+
+/** In the order of the rings, which all forms of a step share. */
+const slotsInOrder = ({ weightSlots, statisticSlots, stateSlots }: TrainingStep): Slot[] => [
+  ...weightSlots.values(),
+  ...statisticSlots.values(),
+  ...stateSlots,
+];
 
 export class StateBuffers {
   private readonly rings: readonly Ring[];
@@ -23,7 +29,11 @@ export class StateBuffers {
    * @param resumed values by the step's input that take the place of those
    * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.
    */
-  constructor(step: TrainingStep, initial: Weights, resumed: Weights = new Map()) {
+  constructor(
+    private readonly step: TrainingStep,
+    initial: Weights,
+    resumed: Weights = new Map(),
+  ) {
     const named = [...step.weightSlots, ...step.statisticSlots];
     this.names = named.map(([name]) => name);
     this.rings = [
@@ -34,14 +44,14 @@ export class StateBuffers {
     ];
   }
 
-  /** What the next run reads, by input. */
-  feeds(): Record<string, Tensor> {
-    return Object.fromEntries(this.rings.map((each) => [each.slot.input, this.at(each, 0)]));
+  /** What the next run reads, by input of `step`: this one in any of its forms. */
+  feeds(step = this.step): Record<string, Tensor> {
+    return Object.fromEntries(slotsInOrder(step).map(({ input }, i) => [input, this.at(i, 0)]));
   }
 
   /** Where the next run writes, by output. */
-  into(): Fetches {
-    return Object.fromEntries(this.rings.map((each) => [each.slot.output, this.at(each, 1)]));
+  into(step = this.step): Fetches {
+    return Object.fromEntries(slotsInOrder(step).map(({ output }, i) => [output, this.at(i, 1)]));
   }
 
   /** What the run wrote is what the next one reads. */
@@ -66,18 +76,17 @@ export class StateBuffers {
 
   private named(offset: number): Map<string, Tensor<'float32'>> {
     return new Map(
-      this.names.flatMap((name, i): [string, Tensor<'float32'>][] => {
-        const each = this.rings[i];
-        if (each === undefined) return [];
-        const value = this.at(each, offset);
-        return [[name, { ...value, data: value.data.slice() }]];
+      this.names.map((name, i) => {
+        const value = this.at(i, offset);
+        return [name, { ...value, data: value.data.slice() }];
       }),
     );
   }
 
-  private at({ buffers }: Ring, offset: number): Tensor<'float32'> {
+  private at(ring: number, offset: number): Tensor<'float32'> {
+    const buffers = this.rings[ring]?.buffers ?? [];
     const value = buffers[(this.turn + offset + buffers.length) % buffers.length];
-    if (value === undefined) throw new RangeError('a ring of no buffers');
+    if (value === undefined) throw new RangeError(`no buffers of slot ${ring}`);
     return value;
   }
 }
@@ -90,7 +99,7 @@ function ring(slot: Slot, count: number, first: Tensor): Ring {
     );
   }
   const copy = { ...first, data: first.data.slice() };
-  return { slot, buffers: [copy, ...Array.from({ length: count - 1 }, () => zeros('float32', slot.shape))] };
+  return { buffers: [copy, ...Array.from({ length: count - 1 }, () => zeros('float32', slot.shape))] };
 }
 
 function missing(name: string): never {

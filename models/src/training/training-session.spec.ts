@@ -37,7 +37,7 @@ describe('training', () => {
   it('learns, tells each step, and takes a smaller last batch', async () => {
     const seen: [number, number][] = [];
     const result = await train(job, onnxRuntime, {
-      afterStep: ({ step, steps, examples }) => {
+      betweenRuns: ({ step, steps, examples }) => {
         expect(steps).toBe(120);
         seen.push([step, examples]);
       },
@@ -71,7 +71,7 @@ describe('training', () => {
       asyncProperty(integer({ min: 1, max: 11 }), async (killedAfter) => {
         let file = new Uint8Array();
         const killed = train(short, onnxRuntime, {
-          afterStep: ({ step }, checkpoint) => {
+          betweenRuns: ({ step }, checkpoint) => {
             if (step === killedAfter) file = encodeCheckpoint('job', checkpoint());
             if (step === killedAfter + (killedAfter % 2)) throw new Error('killed');
           },
@@ -87,11 +87,24 @@ describe('training', () => {
     );
   });
 
+  it('comes to the same bits by several steps a run, with the same losses', async () => {
+    const single = await train(job, onnxRuntime);
+    for (const stepsPerRun of [2, 7, 500]) {
+      const seen: number[] = [];
+      const looped = await train({ ...job, stepsPerRun }, onnxRuntime, {
+        betweenRuns: ({ examples }) => void seen.push(examples),
+      });
+      expect(bits(looped)).toEqual(bits(single));
+      expect({ ...looped, weights: 0 }).toEqual({ ...single, weights: 0 });
+      expect(seen.reduce((sum, each) => sum + each, 0)).toBe(40 * 5);
+    }
+  });
+
   it('waits for as long as the control waits', async () => {
     let isPaused = false;
     const order: string[] = [];
     await train({ ...job, epochs: 1 }, onnxRuntime, {
-      afterStep: async ({ step }) => {
+      betweenRuns: async ({ step }) => {
         expect(isPaused).toBe(false);
         isPaused = true;
         order.push(`step ${step}`);
@@ -112,7 +125,7 @@ describe('training', () => {
       learningRate: 1e12,
     };
     const error: unknown = await train(steep, onnxRuntime, {
-      afterStep: (_, checkpoint) => {
+      betweenRuns: (_, checkpoint) => {
         before.push([...([...checkpoint().state.values()][0]?.data ?? [])].map(Number));
       },
     }).catch((cause: unknown) => cause);

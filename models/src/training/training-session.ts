@@ -3,70 +3,48 @@
  * On one thread the same seed gives the same bits, also where a training was interrupted and goes on from a checkpoint.
  */
 import { GraftError } from '@graft/core/error';
-import { seedFrom } from '@graft/core/random';
 import type { Tensor, Weights } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
-import { prefetch } from '../pipeline/batches/prefetch.js';
-import type { Feeds, Runtime, Session } from '../runtime/runtime.js';
-import { plannedRuns, stepsOf, type BatchPlan, type PlannedRun } from './batch-plan.js';
+import type { Feeds, Runtime } from '../runtime/runtime.js';
+import { plannedRuns, stepsOf, type BatchPlan } from './batch-plan.js';
 import { batchesOf, type BatchSource } from './batch-source.js';
-import { buildTrainingStep } from './build-training-step.js';
-import { checkLabels } from './check-labels.js';
-import { EpochSums } from './epoch-sums.js';
-import { initialLossScale, nextLossScale, type LossScale } from './optimizers/loss-scale.js';
-import { stepScalars } from './optimizers/step-scalars.js';
-import { rateAt, type Schedule } from './schedules.js';
+import { runGroups } from './run-groups.js';
 import { StateBuffers } from './state-buffers.js';
-import { scalarFeeds, targetOf } from './step-feeds.js';
+import { targetOf } from './step-feeds.js';
+import { StepSource } from './step-source.js';
+import { Tally, type Divergence, type Rates, type TrainingProgress } from './tally.js';
 import type { TrainingCheckpoint } from './training-checkpoint.js';
-import type { ScalarRole, TargetRole, TrainingStep, TrainingStepOptions } from './training-step.js';
+import type { TargetRole, TrainingStep, TrainingStepOptions } from './training-step.js';
 
-export interface LoadedStep {
-  /** Of `step`, loaded for 'training'. */
-  readonly session: Session;
-  readonly step: TrainingStep;
+/** What is trained: a step in its forms, and where it begins. */
+export interface Trainee {
+  readonly steps: StepSource;
   /** Holds every trainable weight and running statistic. */
   readonly initial: Weights;
 }
 
-export interface Learning {
+export interface Learning extends Rates {
   readonly batches: BatchSource;
   readonly epochs: number;
   /** Examples an optimizer step. */
   readonly batchSize: number;
   /** Examples a run, for a step that was built to accumulate: less memory for the same result. Default: the batch size. */
   readonly microBatchSize?: number;
-  readonly learningRate: number;
-  /** Default: constant. */
-  readonly schedule?: Schedule;
-  /** Of the order of the examples and of dropout. */
-  readonly seed: number;
-  /** What stays the same for the whole training: references of regularizers, class weights. */
-  readonly constants?: Feeds;
-  /** Coefficients of regularizers. */
-  readonly coefficients?: Readonly<Partial<Record<ScalarRole, number>>>;
-}
-
-export interface TrainingProgress {
-  /** Steps done, and all of them. */
-  readonly step: number;
-  readonly steps: number;
-  readonly epoch: number;
-  /** Of this step's batch, before the step. */
-  readonly loss: number;
-  /** Of this step. */
-  readonly examples: number;
+  /** Optimizer steps a run, of a step that is so short that a run's own price counts. Default 1. */
+  readonly stepsPerRun?: number;
+  /** References of regularizers, by input of the step. */
+  readonly references?: Feeds;
 }
 
 export interface TrainingControl {
   /** Where to go on from. */
   readonly resume?: TrainingCheckpoint;
   /**
-   * Called after each step. May wait, which is a pause; may keep the checkpoint, which is valid until it returns; may throw,
-   * which ends the training.
+   * Called between runs, after one step or a few. May wait, which is a pause; may keep the checkpoint, which is valid until it
+   * returns; may throw, which ends the training.
    */
-  readonly afterStep?: (progress: TrainingProgress, checkpoint: () => TrainingCheckpoint) => void | Promise<void>;
+  readonly betweenRuns?: (progress: TrainingProgress, checkpoint: () => TrainingCheckpoint) => void | Promise<void>;
 }
 
 export interface TrainingResult {
@@ -113,13 +91,14 @@ export interface TrainingJob extends Omit<Learning, 'batches'> {
 
 /** Builds, loads, trains on one thread, and disposes. Throws what buildTrainingStep, the runtime and `trainWith` throw. */
 export async function train(job: TrainingJob, runtime: Runtime, control?: TrainingControl): Promise<TrainingResult> {
-  const step = buildTrainingStep(job.model, job.step);
-  const batches = batchesFor(step, job.examples);
-  const session = await runtime.load(step, { threads: 1, purpose: 'training' });
+  const [first] = Object.values(job.examples.inputs);
+  const rows = Math.min(job.microBatchSize ?? job.batchSize, first?.shape[0] ?? 1);
+  const steps = new StepSource(job.model, { ...job.step, rows }, runtime);
   try {
-    return await trainWith({ session, step, initial: job.model.weights }, { ...job, batches }, control);
+    const batches = batchesFor(steps.step, job.examples);
+    return await trainWith({ steps, initial: job.model.weights }, { ...job, batches }, control);
   } finally {
-    await session.dispose();
+    await steps.dispose();
   }
 }
 
@@ -128,45 +107,27 @@ export async function train(job: TrainingJob, runtime: Runtime, control?: Traini
  * Throws DATA_UNSUITABLE where labels do not fit, TrainingDiverged where the loss is not finite, and what the runtime and the control throw.
  */
 export async function trainWith(
-  loaded: LoadedStep,
+  { steps: source, initial }: Trainee,
   learning: Learning,
-  { resume, afterStep }: TrainingControl = {},
+  { resume, betweenRuns }: TrainingControl = {},
 ): Promise<TrainingResult> {
-  const { step, initial } = loaded;
+  const { step } = source;
   const plan = planOf(learning, step);
-  const steps = stepsOf(plan);
   const state = new StateBuffers(step, initial, resume?.state);
-  const sums = new EpochSums(step, resume?.epochLoss, resume?.state);
-  let scale = resume?.lossScale ?? initialLossScale;
-  let [done, initialLoss, stepLoss] = [resume?.steps ?? 0, resume?.initialLoss ?? NaN, 0];
-  const checkpoint = (): TrainingCheckpoint => ({
-    steps: done,
-    initialLoss,
-    epochLoss: sums.loss,
-    lossScale: scale,
-    state: new Map([...state.snapshot(), ...sums.tensors()]),
-  });
-  for await (const { run, feeds } of fedRuns(plannedRuns(plan, done), learning.batches)) {
-    checkLabels(step, feeds, run.rows);
-    const scalars = scalarsOf(step, learning, { run, number: done, steps, scale });
-    const fetches = await loaded.session.run(
-      { ...learning.constants, ...feeds, ...scalars, ...state.feeds() },
-      state.into(),
-    );
-    const loss = numberOf(fetches[step.loss]);
-    if (!Number.isFinite(loss)) throw diverged(loss, { number: done + 1, learning, state });
+  const tally = new Tally(step, stepsOf(plan), resume);
+  const { batches, stepsPerRun: together = 1 } = learning;
+  const rows = Math.min(plan.microBatchSize, plan.batchSize);
+  for await (const { runs, feeds } of runGroups(plannedRuns(plan, tally.done), { batches, step, together, rows })) {
+    const { session, step: form } = await (runs.length > 1 ? source.looped() : source.of(runs[0]?.rows.length ?? rows));
+    const fed = { ...learning.references, ...inNamesOf(form, step, feeds), ...tally.feeds(form, runs, learning) };
+    const fetches = await session.run({ ...fed, ...state.feeds(form) }, state.into(form));
+    const divergence = tally.add(form, runs, fetches);
+    if (divergence !== undefined) throw diverged(divergence, learning, state);
     state.advance();
-    if (step.finite !== undefined) scale = nextLossScale(scale, numberOf(fetches[step.finite]) === 1);
-    stepLoss += loss * run.share;
-    sums.add(loss * run.rows.length, fetches);
-    if (!run.isLast) continue;
-    done += 1;
-    if (done === 1) initialLoss = stepLoss;
-    if (run.endsEpoch) sums.endEpoch();
-    await afterStep?.({ step: done, steps, epoch: run.epoch, loss: stepLoss, examples: run.stepRows }, checkpoint);
-    stepLoss = 0;
+    if (tally.isBetweenSteps) await betweenRuns?.(tally.progress(), () => tally.checkpoint(state));
   }
-  const { loss, metrics } = sums.last;
+  const { loss, metrics } = tally.sums.last;
+  const { initialLoss, done } = tally;
   return { weights: state.values(), loss: loss / plan.count, initialLoss, steps: done, metrics };
 }
 
@@ -185,46 +146,19 @@ function planOf(learning: Learning, step: TrainingStep): BatchPlan {
   };
 }
 
-interface Fed {
-  readonly run: PlannedRun;
-  readonly feeds: Feeds;
+/** Batches by the names that a form of the step has for its inputs. */
+function inNamesOf(form: TrainingStep, step: TrainingStep, feeds: Feeds): Feeds {
+  if (form === step) return feeds;
+  const names = new Map(
+    [...step.inputs, ...step.targets].map(({ name }, i) => [name, [...form.inputs, ...form.targets][i]?.name ?? name]),
+  );
+  return Object.fromEntries(Object.entries(feeds).map(([name, value]) => [names.get(name) ?? name, value]));
 }
 
-/** The batch after the one in use is made while the runtime works, where making it takes other threads. */
-function fedRuns(runs: Iterable<PlannedRun>, batches: BatchSource): AsyncGenerator<Fed> {
-  return prefetch(tasksOf(runs, batches), 1);
+function diverged({ loss, step }: Divergence, { learningRate }: Learning, state: StateBuffers): TrainingDiverged {
+  return new TrainingDiverged(
+    `the loss is ${loss} at step ${step} with learning rate ${learningRate}`,
+    step,
+    state.valuesBefore(),
+  );
 }
-
-function* tasksOf(runs: Iterable<PlannedRun>, batches: BatchSource): Generator<() => Promise<Fed>> {
-  for (const run of runs) yield async () => ({ run, feeds: await batches.batch(run.rows, run.epoch) });
-}
-
-interface Moment {
-  readonly run: PlannedRun;
-  /** Steps done. */
-  readonly number: number;
-  readonly steps: number;
-  readonly scale: LossScale;
-}
-
-function scalarsOf(step: TrainingStep, learning: Learning, { run, number, steps, scale }: Moment): Feeds {
-  const rate = rateAt(learning.schedule ?? { kind: 'constant' }, learning.learningRate, number + 1, steps);
-  return scalarFeeds(step, {
-    ...learning.coefficients,
-    ...stepScalars(step.optimizer, rate, number + 1),
-    seed: seedFrom(learning.seed, number, run.part) % 2 ** 24,
-    lossScale: scale.scale,
-    share: run.share,
-    apply: run.isLast ? 1 : 0,
-  });
-}
-
-function diverged(
-  loss: number,
-  { number, learning, state }: { number: number; learning: Learning; state: StateBuffers },
-): TrainingDiverged {
-  const message = `the loss is ${loss} at step ${number} with learning rate ${learning.learningRate}`;
-  return new TrainingDiverged(message, number, state.valuesBefore());
-}
-
-const numberOf = (value: Tensor | undefined): number => (value?.dtype === 'float32' ? (value.data[0] ?? NaN) : NaN);

@@ -1,0 +1,92 @@
+/** The forms that one training step is run in, each loaded when it is first needed: for batches of one size or of any, and in a loop. */
+import { GraftError } from '@graft/core/error';
+
+import type { Model } from '../graph/graph.js';
+import type { Lowering } from '../operators/lowering.js';
+import type { Runtime, Session, SessionOptions } from '../runtime/runtime.js';
+import { buildTrainingStep } from './build-training-step.js';
+import { loopOf } from './loop.js';
+import type { TrainingStep, TrainingStepOptions } from './training-step.js';
+
+export interface LoadedStep {
+  /** Of `step`, loaded for 'training'. */
+  readonly session: Session;
+  readonly step: TrainingStep;
+}
+
+export interface StepSourceOptions extends Omit<TrainingStepOptions, 'lowering'> {
+  /** Examples of most runs. */
+  readonly rows: number;
+  /** Of the runtime on this machine. */
+  readonly lowering?: Lowering;
+  readonly threads?: SessionOptions['threads'];
+}
+
+/**
+ * Most runs have batches of one size; a graph of that size lets the runtime's own operators be used. The rest of an epoch is
+ * another size: one graph of any size, or where a model cannot have one, a graph for each.
+ */
+export class StepSource {
+  /** For batches of `rows`; targets, scalars and slots are the same in every form, names of a loop apart. */
+  readonly step: TrainingStep;
+  private readonly sessions = new Map<string, Promise<LoadedStep>>();
+
+  /** Throws what buildTrainingStep throws. */
+  constructor(
+    private readonly model: Model,
+    private readonly options: StepSourceOptions,
+    private readonly runtime: Runtime,
+  ) {
+    this.step = this.build(options.rows);
+  }
+
+  /** Throws what building and the runtime throw. */
+  of(rows: number): Promise<LoadedStep> {
+    if (rows === this.options.rows) return this.loaded('rows', () => this.step);
+    return this.loaded('any', () => this.build()).catch((error: unknown) => {
+      if (!(error instanceof GraftError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
+      return this.loaded(`${rows} rows`, () => this.build(rows));
+    });
+  }
+
+  /** Several steps of `rows` examples a run. */
+  looped(): Promise<LoadedStep> {
+    return this.loaded('loop', () => loopOf(this.step));
+  }
+
+  async dispose(): Promise<void> {
+    const sessions = await Promise.allSettled(this.sessions.values());
+    this.sessions.clear();
+    for (const each of sessions) if (each.status === 'fulfilled') await each.value.session.dispose();
+  }
+
+  private loaded(form: string, make: () => TrainingStep): Promise<LoadedStep> {
+    const known = this.sessions.get(form);
+    if (known !== undefined) return known;
+    const made = this.load(make);
+    this.sessions.set(form, made);
+    return made;
+  }
+
+  private async load(make: () => TrainingStep): Promise<LoadedStep> {
+    const step = make();
+    return {
+      step,
+      session: await this.runtime.load(step, { threads: this.options.threads ?? 1, purpose: 'training' }),
+    };
+  }
+
+  /** @param rows any number of them where it is left out, in standard operators */
+  private build(rows?: number): TrainingStep {
+    const { rows: _, threads: __, lowering, inputShapes, ...options } = this.options;
+    const sized = this.model.graph.inputs.flatMap(({ name, shape: declared }): [string, (number | string)[]][] => {
+      const shape = inputShapes?.[name] ?? declared;
+      return shape === undefined ? [] : [[name, [rows ?? 'batch', ...shape.slice(1)]]];
+    });
+    return buildTrainingStep(this.model, {
+      ...options,
+      inputShapes: Object.fromEntries(sized),
+      ...(rows !== undefined && lowering !== undefined && { lowering }),
+    });
+  }
+}
