@@ -1,9 +1,60 @@
-/** For specs: the cases of operators that take tensors apart and put them together whose gradients are compared, and their float64 references. */
-import { make, none, pick, pickInside, sum, type Array64, type References } from '../array64.contract.js';
+/** For specs: the cases of operators that take tensors apart and put them together whose gradients are compared. */
 import { constant, ints, type GradientCase } from '../central-differences.contract.js';
-import { intOf } from '../site.js';
 
-export const indexingCases: readonly GradientCase[] = [
+const cube = { 0: ['batch', 'rows', 'columns'] };
+const end = 2 ** 31 - 1;
+
+/** Starts, ends, axes and steps of a Slice. */
+const slices: readonly (readonly [number[], number[], number[], number[]])[] = [
+  [
+    [1, 2],
+    [3, 5],
+    [0, 1],
+    [1, 1],
+  ],
+  [[-3], [-1], [1], [1]],
+  [[0], [end], [1], [2]],
+  [[1], [end], [1], [3]],
+  [[-1], [-end], [1], [-1]],
+  [[4], [0], [1], [-2]],
+  [
+    [-1, 1],
+    [-end, 4],
+    [1, 0],
+    [-3, 2],
+  ],
+  [[2], [2], [0], [1]],
+  [[0], [end], [0], [1]],
+];
+
+const slicing: readonly GradientCase[] = [
+  ...slices.map(([starts, ends, axes, steps]): GradientCase => ({
+    op: 'Slice',
+    shapes: [[4, 5]],
+    constants: { 1: ints(...starts), 2: ints(...ends), 3: ints(...axes), 4: ints(...steps) },
+    linear: true,
+    note: JSON.stringify([starts, ends, axes, steps]),
+  })),
+  ...slices.map(([starts, ends, axes, steps]): GradientCase => ({
+    op: 'Slice',
+    shapes: [[4, 5, 2]],
+    constants: { 1: ints(...starts), 2: ints(...ends), 3: ints(...axes), 4: ints(...steps) },
+    symbols: { 0: ['batch', 'length', 2] },
+    linear: true,
+    note: JSON.stringify([starts, ends, axes, steps]),
+  })),
+  {
+    op: 'Slice',
+    shapes: [[2, 6, 3]],
+    constants: { 1: ints(1), 2: ints(6), 3: ints(1), 4: ints(2) },
+    symbols: { 0: ['batch', 6, 'width'] },
+    linear: true,
+    note: 'of a known axis between symbols',
+  },
+  { op: 'Slice', shapes: [[4, 5]], constants: { 1: ints(1), 2: ints(3) }, linear: true, note: 'without axes' },
+];
+
+const joining: readonly GradientCase[] = [
   {
     op: 'Concat',
     shapes: [
@@ -14,63 +65,188 @@ export const indexingCases: readonly GradientCase[] = [
     attributes: { axis: 1 },
     linear: true,
   },
+  {
+    op: 'Concat',
+    shapes: [
+      [2, 3],
+      [4, 3],
+    ],
+    attributes: { axis: -2 },
+    symbols: { 0: ['a', 3], 1: ['b', 3] },
+    linear: true,
+  },
+  { op: 'Concat', shapes: [[2, 3]], attributes: { axis: 1 }, linear: true },
   { op: 'Split', shapes: [[2, 5]], constants: { 1: ints(2, 0, 3) }, attributes: { axis: 1 }, outputs: 3, linear: true },
-  { op: 'Slice', shapes: [[4, 5]], constants: { 1: ints(1, 2), 2: ints(3, 5), 3: ints(0, 1) }, linear: true },
-  { op: 'Gather', shapes: [[4, 3]], constants: { 1: constant('int64', [2, 2], [0, 3, 3, 1]) }, linear: true },
-  { op: 'Gather', shapes: [[2, 4, 3]], constants: { 1: ints(2, 2, 0) }, attributes: { axis: 1 }, linear: true },
-  { op: 'Pad', shapes: [[2, 3]], constants: { 1: ints(0, 1, 2, 0) }, linear: true },
+  { op: 'Split', shapes: [[5, 2]], attributes: { num_outputs: 2 }, outputs: 2, linear: true, note: 'in equal parts' },
+  { op: 'Split', shapes: [[4, 2]], constants: { 1: ints(1, 3) }, outputs: 2, projected: [1], note: 'by one part' },
+  {
+    op: 'Split',
+    shapes: [[2, 4]],
+    attributes: { axis: -1, num_outputs: 2 },
+    outputs: 2,
+    symbols: { 0: ['batch', 'width'] },
+    linear: true,
+  },
 ];
 
-export const indexingReferences: References = {
-  Concat: (node, given) => {
-    const inputs = given.filter((input) => input !== undefined);
-    const axis = intOf(node, 'axis', 0);
-    const shape = (inputs[0]?.shape ?? []).map((each, i) =>
-      i === axis ? sum(inputs.map((one) => one.shape[axis] ?? 0)) : each,
-    );
-    return make(shape, (place) => {
-      let index = place[axis] ?? 0;
-      for (const input of inputs) {
-        const length = input.shape[axis] ?? 0;
-        if (index < length) return pick(input, place.with(axis, index));
-        index -= length;
-      }
-      return NaN;
-    });
+const gathering: readonly GradientCase[] = [
+  { op: 'Gather', shapes: [[4, 3]], constants: { 1: constant('int64', [2, 2], [0, 3, 3, 1]) }, linear: true },
+  { op: 'Gather', shapes: [[2, 4, 3]], constants: { 1: ints(2, 2, 0) }, attributes: { axis: 1 }, linear: true },
+  { op: 'Gather', shapes: [[2, 4, 3]], constants: { 1: ints(-1, 2, -1) }, attributes: { axis: -1 }, linear: true },
+  {
+    op: 'Gather',
+    shapes: [[2, 4, 3]],
+    constants: { 1: constant('int64', [], [-1]) },
+    attributes: { axis: 1 },
+    linear: true,
   },
-  Split: (node, [x = none, sizes = none]): Array64[] => {
-    const axis = intOf(node, 'axis', 0);
-    return sizes.data.map((length, part) => {
-      const start = sum(sizes.data.slice(0, part));
-      return make(x.shape.with(axis, length), (place) => pick(x, place.with(axis, (place[axis] ?? 0) + start)));
-    });
+  {
+    op: 'Gather',
+    shapes: [[2, 4]],
+    constants: { 1: constant('int64', [1, 1], [2]) },
+    attributes: { axis: 1 },
+    linear: true,
   },
-  Slice: (_, [x = none, starts = none, ends = none, axes = none]) => {
-    const start = x.shape.map((__, axis) => starts.data[axes.data.indexOf(axis)] ?? 0);
-    const shape = x.shape.map((each, axis) => (ends.data[axes.data.indexOf(axis)] ?? each) - (start[axis] ?? 0));
-    return make(shape, (place) =>
-      pick(
-        x,
-        place.map((each, axis) => each + (start[axis] ?? 0)),
-      ),
-    );
+  {
+    op: 'Gather',
+    shapes: [[2, 4, 3]],
+    constants: { 1: constant('int64', [], [0]) },
+    attributes: { axis: 1 },
+    symbols: cube,
+    linear: true,
   },
-  Gather: (node, [x = none, indices = none]) => {
-    const axis = intOf(node, 'axis', 0);
-    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-    return make(shape, (place) => {
-      const index = pick(indices, place.slice(axis, axis + indices.shape.length));
-      return pick(x, [...place.slice(0, axis), index, ...place.slice(axis + indices.shape.length)]);
-    });
+  {
+    op: 'Gather',
+    shapes: [[2, 4, 3]],
+    constants: { 1: constant('int32', [2, 2], [0, 1, 1, -2]) },
+    attributes: { axis: 2 },
+    symbols: cube,
+    linear: true,
   },
-  Pad: (_, [x = none, amounts = none]) => {
-    const rank = x.shape.length;
-    const shape = x.shape.map((each, axis) => each + (amounts.data[axis] ?? 0) + (amounts.data[axis + rank] ?? 0));
-    return make(shape, (place) =>
-      pickInside(
-        x,
-        place.map((each, axis) => each - (amounts.data[axis] ?? 0)),
-      ),
-    );
+  {
+    op: 'GatherElements',
+    shapes: [[3, 3]],
+    constants: { 1: constant('int64', [2, 3], [1, 2, 0, -1, 2, 0]) },
+    linear: true,
   },
-};
+  {
+    op: 'GatherElements',
+    shapes: [[2, 4]],
+    constants: { 1: constant('int64', [2, 2], [1, 1, 0, 3]) },
+    attributes: { axis: -1 },
+    symbols: { 0: ['batch', 'width'] },
+    linear: true,
+  },
+  { op: 'GatherND', shapes: [[3, 4]], constants: { 1: constant('int64', [3, 2], [0, 1, 2, -1, 0, 1]) }, linear: true },
+  { op: 'GatherND', shapes: [[3, 4]], constants: { 1: constant('int64', [2, 2, 1], [0, 1, 2, 2]) }, linear: true },
+  {
+    op: 'GatherND',
+    shapes: [[2, 3, 4]],
+    constants: { 1: constant('int64', [2, 2, 1], [0, 2, 1, 1]) },
+    attributes: { batch_dims: 1 },
+    symbols: cube,
+    linear: true,
+  },
+  {
+    op: 'GatherND',
+    shapes: [[2, 3, 4]],
+    constants: { 1: constant('int64', [2, 3, 1], [0, 2, 1, 1, 3, 3]) },
+    attributes: { batch_dims: 2 },
+    linear: true,
+  },
+  {
+    op: 'Compress',
+    shapes: [[3, 2]],
+    constants: { 1: constant('bool', [3], [1, 0, 1]) },
+    attributes: { axis: 0 },
+    linear: true,
+  },
+  {
+    op: 'Compress',
+    shapes: [[2, 3]],
+    constants: { 1: constant('bool', [3], [0, 1, 1]) },
+    attributes: { axis: 1 },
+    linear: true,
+  },
+  { op: 'Compress', shapes: [[2, 3]], constants: { 1: constant('bool', [5], [1, 0, 0, 1, 1]) }, linear: true },
+];
+
+const reductions = ['none', 'add', 'mul', 'max', 'min'];
+
+const scattering: readonly GradientCase[] = [
+  ...reductions.flatMap((reduction): GradientCase[] => {
+    const linear = reduction === 'none' || reduction === 'add';
+    // Without a reduction each place is written at most once.
+    const indices = reduction === 'none' ? [1, 0, 2, 0, 2, 1] : [1, 0, 2, 1, 2, 1];
+    return [
+      {
+        op: 'ScatterElements',
+        shapes: [[3, 3], [], [2, 3]],
+        constants: { 1: constant('int64', [2, 3], indices) },
+        attributes: { reduction },
+        linear,
+      },
+      {
+        op: 'ScatterElements',
+        shapes: [[2, 4], [], [2, 2]],
+        constants: { 1: constant('int64', [2, 2], reduction === 'none' ? [1, -1, 0, 2] : [1, 1, 0, -1]) },
+        attributes: { reduction, axis: 1 },
+        symbols: { 0: ['batch', 'width'] },
+        linear,
+      },
+      {
+        op: 'ScatterND',
+        shapes: [[4, 2], [], [3, 2]],
+        constants: { 1: constant('int64', [3, 1], reduction === 'none' ? [1, 3, 0] : [1, 3, 1]) },
+        attributes: { reduction },
+        linear,
+      },
+    ];
+  }),
+];
+
+const modes = ['reflect', 'edge', 'wrap'];
+
+const padding: readonly GradientCase[] = [
+  { op: 'Pad', shapes: [[2, 3]], constants: { 1: ints(0, 1, 2, 0) }, linear: true },
+  { op: 'Pad', shapes: [[3, 4]], constants: { 1: ints(-1, 1, 2, -2) }, linear: true, note: 'of negative amounts' },
+  { op: 'Pad', shapes: [[3, 4], [], []], constants: { 1: ints(1, -1, 2, 1) }, linear: true, note: 'by its value' },
+  {
+    op: 'Pad',
+    shapes: [[2, 3, 4]],
+    constants: { 1: ints(1, 2), 2: 'left out', 3: ints(-1) },
+    symbols: cube,
+    linear: true,
+  },
+  ...modes.flatMap((mode): GradientCase[] => [
+    { op: 'Pad', shapes: [[3, 4]], constants: { 1: ints(1, 2, 2, 3) }, attributes: { mode }, linear: true },
+    {
+      op: 'Pad',
+      shapes: [[2, 4, 3]],
+      constants: { 1: ints(2, 1), 2: 'left out', 3: ints(1) },
+      attributes: { mode },
+      symbols: cube,
+      linear: true,
+    },
+  ]),
+];
+
+const marking: readonly GradientCase[] = [
+  { op: 'OneHot', shapes: [[], [], [2]], constants: { 0: ints(1, 0, 2), 1: constant('int64', [], [3]) }, linear: true },
+  {
+    op: 'OneHot',
+    shapes: [[], [], [2]],
+    constants: { 0: constant('int64', [2, 2], [1, 0, 2, -1]), 1: ints(4) },
+    attributes: { axis: 1 },
+    linear: true,
+  },
+];
+
+export const indexingCases: readonly GradientCase[] = [
+  ...slicing,
+  ...joining,
+  ...gathering,
+  ...scattering,
+  ...padding,
+  ...marking,
+];

@@ -1,12 +1,13 @@
 /** The inverse of taking rows: each row of a gradient is added to where it was taken from. */
 import type { Dimension } from '../../graph/graph.js';
+import { castTo } from '../broadcast.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { range, sizeOfAxis } from '../indexing.js';
 
 export interface TakenRows {
   /** What was taken, with the axes of `indices` in place of `axis`. */
   readonly rows: string;
-  /** int64 of any rank, negative ones counted from the end. */
+  /** int64 or int32 of any rank, negative ones counted from the end. */
   readonly indices: string;
   readonly axis: number;
   /** A value whose size along `axis` is that of the result. */
@@ -16,7 +17,9 @@ export interface TakenRows {
 /** Shape: that of `rows` with `axis` as long as in `like`. The axis is brought to the front, since only there rows are added. */
 export function scatterRows({ rows, indices, axis, like }: TakenRows, build: GraphBuilder): string {
   const indexRank = build.shapeOf(indices).length;
-  const points = build.add('Unsqueeze', [indices, build.ints([-1])]);
+  // Gather takes int32 too, ScatterND does not.
+  const wide = build.typeOf(indices).dtype === 'int64' ? indices : castTo(indices, 'int64', build);
+  const points = build.add('Unsqueeze', [wide, build.ints([-1])]);
   const rank = build.shapeOf(rows).length - indexRank + 1;
   const front =
     axis === 0
