@@ -8,10 +8,9 @@ import { flatten, layoutOf } from '@graft/core/layout';
 import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
 import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
-import { stack } from '@graft/models/pipeline/features';
+import type { ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
 import type { Part } from '@graft/models/pipeline/pipeline';
 import { trainingSchema, type TrainingSpec } from '@graft/models/pipeline/training-spec';
-import { batchesFor } from '@graft/models/training/training-session';
 import { widen } from '@graft/models/quantize/downlink';
 import type { Runtime } from '@graft/models/runtime/runtime';
 import type { TensorRange } from '@graft/protos/messages';
@@ -20,8 +19,10 @@ import type { Example } from '../data/dataset.js';
 import { classNumbers } from '../data/labels.js';
 import { checkLayout } from './base-header.adapter.js';
 import { calibrate, calibrationExamples } from './calibrate.adapter.js';
-import type { Features } from './features-of.adapter.js';
-import { preprocess } from './preprocess.adapter.js';
+import { siteBatches } from './examples/batches.adapter.js';
+import { openPreprocess } from './examples/preprocess.adapter.js';
+import type { FeatureReader } from './examples/site-features.adapter.js';
+import { forSite } from './examples/site-statistics.adapter.js';
 import { partKey, readPart } from './resident-sessions.adapter.js';
 import { sealToFile } from './seal-to-file.adapter.js';
 import type { JobControl } from './serve.driver.js';
@@ -33,7 +34,7 @@ import type { FitInput, TrainerCalls } from './trainer-calls.js';
 export interface Fitting extends JobControl {
   readonly runtime: Runtime;
   readonly steps: TrainingSteps;
-  readonly features: Features;
+  readonly features: FeatureReader;
 }
 
 /**
@@ -41,13 +42,16 @@ export interface Fitting extends JobControl {
  * @throws PLAN_REFUSED for another layout or options that are not valid; LABEL_UNKNOWN, DATA_EMPTY, DATA_UNSUITABLE
  */
 export async function fit(input: FitInput, context: Fitting): Promise<TrainerCalls['fit']['output']> {
-  const { places, pipeline, base } = input;
+  const { places, base } = input;
   const baseWeights = await readBase(join(places.blobs, base.blob.hash));
   const layout = layoutOf([...baseWeights].map(([name, { shape }]) => [name, shape] as const));
   checkLayout(layout, base.layoutHash);
   const startedAtMs = performance.now();
   const { training } = await readSite(places);
-  const { examples, features } = await context.features.of(training, pipeline, { places, ...context });
+  const preprocessing = await forSite(input.pipeline.preprocessing, training, places.splitFile);
+  const pipeline = { ...input.pipeline, preprocessing };
+  const features = await context.features.of(training, pipeline, { places, ...context });
+  const { examples } = features;
   const labels = classNumbers(examples, pipeline.labels);
   const featureMs = Math.round(performance.now() - startedAtMs);
   const tail = await readPart(pipeline.tail, places.blobs);
@@ -63,11 +67,7 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
       seed: input.seed,
       trunk: pipeline.trunk === undefined ? 'none' : 'cached',
       places,
-      batches: (step) =>
-        batchesFor(step, {
-          inputs: { [tail.graph.inputs[0]?.name ?? '']: stack(features) },
-          targets: { labels: tensor('int32', [labels.length], labels) },
-        }),
+      batches: (step) => siteBatches(step, { features, labels }),
       constants: (step) => constantsOf(step, { spec, labels, base: baseWeights }),
     },
     context,
@@ -75,10 +75,10 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   context.onProgress({ activity: 'calibrating', progress: 0, loss: trained.loss });
   const tailRanges = await calibrate(
     { ...model, weights: new Map<string, Tensor>([...model.weights, ...trained.weights]) },
-    features,
+    await features.read([...examples.keys()].slice(0, calibrationExamples)),
     context,
   );
-  const trunkRanges = input.calibrateTrunk ? await calibrateTrunk(input, examples, context) : [];
+  const trunkRanges = input.calibrateTrunk ? await calibrateTrunk({ ...input, pipeline }, examples, context) : [];
   const delta = flatten(layout, trained.weights);
   subtract(delta, flatten(layout, baseWeights));
   const bytes = bytesOf(tensor('float32', [delta.length], delta));
@@ -98,14 +98,15 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
 /** Ranges of the trunk's activations, on examples as the trunk sees them. */
 async function calibrateTrunk(
   { pipeline, places }: FitInput,
-  examples: Awaited<ReturnType<Features['of']>>['examples'],
+  examples: readonly Example[],
   context: Fitting,
 ): Promise<TensorRange[]> {
   if (pipeline.trunk === undefined) return [];
-  const inputs: Tensor<'float32'>[] = [];
+  const preprocess = await openPreprocess(pipeline.preprocessing, places.blobs);
+  const inputs: ExampleTensors[] = [];
   for (const { source, name } of examples.slice(0, calibrationExamples)) {
     context.signal.throwIfAborted();
-    inputs.push(await preprocess(source, pipeline.preprocessing, name));
+    inputs.push(await preprocess(source, name));
   }
   return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
 }

@@ -2,7 +2,7 @@
 import type { Runtime } from '@graft/models/runtime/runtime';
 
 import { evaluate } from './evaluate-job.adapter.js';
-import { Features } from './features-of.adapter.js';
+import { FeatureReader } from './examples/site-features.adapter.js';
 import { fit } from './fit-job.adapter.js';
 import type { ModelJobs } from './jobs.adapter.js';
 import { predict } from './predict-job.adapter.js';
@@ -12,7 +12,7 @@ import { TrainingSteps } from './training/train-tail.adapter.js';
 
 export function createModelJobs(runtime: Runtime): ModelJobs {
   const sessions = new ResidentSessions(runtime);
-  const features = new Features(sessions);
+  const features = new FeatureReader(sessions);
   const steps = new TrainingSteps(runtime);
   return {
     fit: (input, control) => fit(input, { runtime, steps, features, ...control }),

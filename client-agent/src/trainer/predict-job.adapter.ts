@@ -1,10 +1,10 @@
 /** Answers from an installed release: one input after another; one that cannot be read is an answer of its own. */
 import { GraftError } from '@graft/core/error';
 import type { Tensor } from '@graft/core/tensor';
-import { stack } from '@graft/models/pipeline/features';
+import { bindInputs, stackExamples, type BatchTensors } from '@graft/models/pipeline/batches/example-tensors';
 import type { Pipeline } from '@graft/models/pipeline/pipeline';
 
-import { preprocess } from './preprocess.adapter.js';
+import { openPreprocess, type Preprocess } from './examples/preprocess.adapter.js';
 import type { ResidentSession, ResidentSessions } from './resident-sessions.adapter.js';
 import type { PredictInput, Prediction, PredictSource } from './trainer-calls.js';
 
@@ -13,13 +13,14 @@ export async function predict(
   sessions: ResidentSessions,
 ): Promise<readonly Prediction[]> {
   const run = await openPipeline(pipeline, blobs, sessions);
+  const preprocess = await openPreprocess(pipeline.preprocessing, blobs);
   const predictions: Prediction[] = [];
-  for (const input of inputs) predictions.push(await predictOne(input, pipeline, run));
+  for (const input of inputs) predictions.push(await predictOne(input, { labels: pipeline.labels, preprocess, run }));
   return predictions;
 }
 
 /** Logits of one batch of preprocessed examples. */
-export type RunPipeline = (batch: Tensor<'float32'>) => Promise<Tensor>;
+export type RunPipeline = (batch: BatchTensors) => Promise<Tensor>;
 
 /** Trunk and tail as one function from a batch to its logits [batch, classes]. */
 export async function openPipeline(
@@ -29,29 +30,28 @@ export async function openPipeline(
 ): Promise<RunPipeline> {
   const trunk = pipeline.trunk === undefined ? undefined : await sessions.part(pipeline.trunk, blobs);
   const tail = await sessions.part(pipeline.tail, blobs);
-  return async (batch) => runOne(tail, trunk === undefined ? batch : await runOne(trunk, batch));
+  return async (batch) => runOne(tail, trunk === undefined ? batch : { features: await runOne(trunk, batch) });
 }
 
-/** Runs a session of one input and one output. Throws MODEL_MALFORMED where it has not these. */
-export async function runOne({ session, inputs, outputs }: ResidentSession, value: Tensor): Promise<Tensor> {
-  const [input] = inputs;
+/** Runs a session of one output on a batch of what it takes. Throws MODEL_MALFORMED where it has no output, DATA_UNSUITABLE. */
+export async function runOne({ session, inputs, outputs }: ResidentSession, batch: BatchTensors): Promise<Tensor> {
   const [output] = outputs;
-  if (input === undefined || output === undefined) {
-    throw new GraftError('MODEL_MALFORMED', 'a part of the pipeline has no input or no output');
-  }
-  const result = (await session.run({ [input.name]: value }))[output.name];
+  if (output === undefined) throw new GraftError('MODEL_MALFORMED', 'a part of the pipeline has no output');
+  const result = (await session.run(bindInputs(inputs, batch)))[output.name];
   if (result === undefined) throw new GraftError('MODEL_MALFORMED', `the runtime gave no '${output.name}'`);
   return result;
 }
 
-async function predictOne(
-  input: PredictSource,
-  { preprocessing, labels }: Pipeline,
-  run: RunPipeline,
-): Promise<Prediction> {
+interface Answering {
+  readonly labels: readonly string[];
+  readonly preprocess: Preprocess;
+  readonly run: RunPipeline;
+}
+
+async function predictOne(input: PredictSource, { labels, preprocess, run }: Answering): Promise<Prediction> {
   const name = input.kind === 'image' ? input.path : input.name;
   try {
-    const logits = await run(stack([await preprocess(input, preprocessing, name)]));
+    const logits = await run(stackExamples([await preprocess(input, name)]));
     const probabilities = softmax(logits, labels.length);
     let best = 0;
     for (const [index, probability] of probabilities.entries()) {

@@ -31,15 +31,16 @@ export function textEncoder(
   file: Uint8Array,
   { maxLength, padId, inputs }: Omit<TextPreprocessing, 'kind' | 'tokenizer'>,
 ): TextEncoder {
-  const tokenizer = openTokenizer(file);
+  const opened = openTokenizer(file);
+  const { tokenizer } = opened;
   const tokensOf = (text: string): string[] => tokenizer.tokenize(text.slice(0, maxLength * charactersAToken));
   return ({ text, pair }, name) => {
     const first = tokensOf(text);
     const second = pair === undefined ? null : tokensOf(pair);
     if (first.length === 0) throw new GraftError('RECORD_UNUSABLE', `${name} has a text without a token`);
-    const special = finish(tokenizer, [], second === null ? null : []).tokens.length;
+    const special = finish(opened, [], second === null ? null : []).tokens.length;
     shorten([first, second ?? []], maxLength - special);
-    const { tokens, types } = finish(tokenizer, first, second);
+    const { tokens, types } = finish(opened, first, second);
     if (tokens.length > maxLength) {
       throw new GraftError('TOKENIZER_INVALID', `${special} special tokens leave no room in ${maxLength}`);
     }
@@ -52,26 +53,38 @@ export function textEncoder(
   };
 }
 
-function openTokenizer(file: Uint8Array): Tokenizer {
+interface Opened {
+  readonly tokenizer: Tokenizer;
+  /** Whether the two texts of a pair have types of their own. */
+  readonly hasTypes: boolean;
+}
+
+function openTokenizer(file: Uint8Array): Opened {
   if (file.length > tokenizerBytes) {
     throw new GraftError('TOKENIZER_INVALID', `the tokenizer has ${file.length} bytes, the limit is ${tokenizerBytes}`);
   }
   try {
     const source: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file));
     if (typeof source !== 'object' || source === null) throw new TypeError('it is no JSON object');
-    return new Tokenizer(source, {});
+    return { tokenizer: new Tokenizer(source, {}), hasTypes: !sayRoberta(source) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new GraftError('TOKENIZER_INVALID', `the tokenizer.json cannot be used: ${reason.slice(0, 200)}`, { cause });
   }
 }
 
+/** Models of RoBERTa's form have one type alone; the JavaScript library gives the second text another, the original does not. */
+function sayRoberta(source: object): boolean {
+  const processor: unknown = Reflect.get(source, 'post_processor');
+  return typeof processor === 'object' && processor !== null && Reflect.get(processor, 'type') === 'RobertaProcessing';
+}
+
 /** With special tokens. Types are 0 for the first text and 1 for the second. */
-function finish(tokenizer: Tokenizer, first: string[], second: string[] | null) {
+function finish({ tokenizer, hasTypes }: Opened, first: string[], second: string[] | null) {
   const done = tokenizer.post_processor?.(first, second, true);
   const tokens = done?.tokens ?? [...first, ...(second ?? [])];
   const types = done?.token_type_ids ?? [...first.map(() => 0), ...(second ?? []).map(() => 1)];
-  return { tokens, types: types.length === tokens.length ? types : tokens.map(() => 0) };
+  return { tokens, types: hasTypes && types.length === tokens.length ? types : tokens.map(() => 0) };
 }
 
 /** Takes tokens off the end of the longer list, of the second where both are equally long, until both fit. */
