@@ -2,7 +2,7 @@
 import { reshapeLike } from '../broadcast.js';
 import { sumOf, unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
-import { int, range, sizeOfAxis } from '../indexing.js';
+import { int, pad, range, sizeOfAxis } from '../indexing.js';
 import { isGiven, knownNumbers, knownOf, movedElements } from '../known.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
 import { axisOf, inputOf, shapeOf, stringOf } from '../site.js';
@@ -51,16 +51,24 @@ function paddedElements(
   return movedElements(padded, shape, source);
 }
 
+function cutAsRun(value: string, { amounts, axes }: { amounts: string; axes: string }, build: GraphBuilder): string {
+  const inputs = [value, build.add('Neg', [amounts]), build.scalar(0, value)];
+  return build.add('Pad', axes === '' ? inputs : [...inputs, axes]);
+}
+
 /** Borders of constants are cut off again, and the constant gets the sum of what was cut. */
 function constantGradient(site: GradientSite, dy: string, build: GraphBuilder): (string | undefined)[] {
   const [, amounts = '', value = '', axes = ''] = site.node.inputs;
   const known = knownNumbers(site, 1);
-  const opposite =
-    known === undefined ? build.add('Neg', [amounts]) : build.ints(known.map((amount) => (amount === 0 ? 0 : -amount)));
-  const inputs = [dy, opposite, build.scalar(0, dy)];
-  const inner = known?.every((amount) => amount === 0)
-    ? dy
-    : build.add('Pad', axes === '' ? inputs : [...inputs, axes]);
+  const named = axesOf(site);
+  const inner =
+    known && named
+      ? pad(
+          dy,
+          known.map((amount) => -amount),
+          { axes: named, build },
+        )
+      : cutAsRun(dy, { amounts, axes }, build);
   const byValue = (): string => {
     const total = (of: string): string => build.add('ReduceSum', [of], { keepdims: 0 });
     return reshapeLike(build.add('Sub', [total(dy), total(inner)]), value, build);

@@ -65,7 +65,7 @@ function inferEyeLike(site: Site): Known[] {
 }
 
 export const sizeOperators: OperatorRows = {
-  Constant: movement({ infer: inferConstant, gradient: () => [] }),
+  Constant: movement({ infer: inferConstant, gradient: 'not differentiable' }),
   ConstantOfShape: movement({ infer: inferConstantOfShape, gradient: 'not differentiable' }),
   /** Only the shape of the input counts, so the gradient by it is zero. */
   EyeLike: movement({ infer: inferEyeLike, gradient: () => [] }),
