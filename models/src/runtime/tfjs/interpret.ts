@@ -45,6 +45,15 @@ export function compile(graph: Graph, nodes: readonly Node[] = graph.nodes): Pro
   return { graph, nodes, readers };
 }
 
+const programs = new WeakMap<Graph, Program>();
+
+/** A graph of an attribute, which may run many times. */
+function compiled(graph: Graph): Program {
+  const known = programs.get(graph) ?? compile(graph);
+  programs.set(graph, known);
+  return known;
+}
+
 /**
  * Runs a program. The outputs belong to the caller; `given` values are not disposed.
  * Throws RUNTIME_FAILED naming the node at which tfjs fails.
@@ -100,7 +109,7 @@ function runNode(tf: TensorFlow, node: Node, values: Scope): Value[] {
       ...values,
       ...graph.inputs.map(({ name }, i): [string, Value] => [name, given(own[i], name)]),
     ]);
-    return [...interpret(tf, compile(graph), inner).values()];
+    return [...interpret(tf, compiled(graph), inner).values()];
   };
   try {
     return scoped(tf, () => kernelOf(node)({ tf, node, inputs, runGraph }), inputs);

@@ -1,31 +1,41 @@
 /** The kernel table: every ONNX operator that the runtime tfjs executes. A new operator is a new row of its family. */
 import type { Kernels } from '../kernel.js';
-import { activationKernels } from './activations.js';
-import { arithmeticKernels } from './arithmetic.js';
-import { convKernels } from './conv.js';
-import { elementwiseKernels } from './elementwise.js';
-import { indexingKernels } from './indexing.js';
-import { matmulKernels } from './matmul.js';
-import { normalizationKernels } from './normalization.js';
-import { paddingKernels } from './padding.js';
-import { poolKernels } from './pool.js';
+import { activationKernels } from './pointwise/activations.js';
+import { arithmeticKernels } from './pointwise/arithmetic.js';
+import { controlFlowKernels } from './control-flow.js';
+import { convKernels } from './layers/conv.js';
+import { einsumKernels } from './layers/einsum.js';
+import { elementwiseKernels } from './pointwise/elementwise.js';
+import { indexingKernels } from './moving/indexing.js';
+import { lossKernels } from './losses.js';
+import { matmulKernels } from './layers/matmul.js';
+import { normalizationKernels } from './layers/normalization.js';
+import { paddingKernels } from './moving/padding.js';
+import { poolKernels } from './layers/pool.js';
+import { recurrentKernels } from './layers/recurrent.js';
 import { reductionKernels } from './reductions.js';
-import { resizeKernels } from './resize.js';
-import { shapingKernels } from './shaping.js';
+import { resizeKernels } from './moving/resize.js';
+import { selectingKernels } from './moving/selecting.js';
+import { shapingKernels } from './moving/shaping.js';
 import { softmaxKernels } from './softmax.js';
 
 export const kernelTable: Kernels = {
   ...activationKernels,
   ...arithmeticKernels,
+  ...controlFlowKernels,
   ...convKernels,
+  ...einsumKernels,
   ...elementwiseKernels,
   ...indexingKernels,
+  ...lossKernels,
   ...matmulKernels,
   ...normalizationKernels,
   ...paddingKernels,
   ...poolKernels,
+  ...recurrentKernels,
   ...reductionKernels,
   ...resizeKernels,
+  ...selectingKernels,
   ...shapingKernels,
   ...softmaxKernels,
 };

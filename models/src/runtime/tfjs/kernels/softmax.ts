@@ -3,21 +3,31 @@ import { axisOf, intOf } from '../../../operators/site.js';
 import { ofFirst, type Kernels } from '../kernel.js';
 import type { DeviceArray, TensorFlow } from '../value.js';
 
-/** x minus its largest along an axis, and the logarithm of the sum of e to that: every softmax is made of the two. */
-function shifted(tf: TensorFlow, x: DeviceArray, axis: number): { x: DeviceArray; exp: DeviceArray; sum: DeviceArray } {
-  const centered = tf.sub(x, tf.max(x, axis, true));
-  const exp = tf.exp(centered);
-  return { x: centered, exp, sum: tf.sum(exp, axis, true) };
+/** [before, along, after]: more axes cost more than they say. */
+function overAxis(
+  tf: TensorFlow,
+  x: DeviceArray,
+  { axis, compute }: { axis: number; compute: (x: DeviceArray) => DeviceArray },
+): DeviceArray {
+  const size = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
+  const flat = [size(x.shape.slice(0, axis)), x.shape[axis] ?? 1, size(x.shape.slice(axis + 1))];
+  return tf.reshape(compute(tf.reshape(x, flat)), x.shape);
 }
 
 export function softmax(tf: TensorFlow, x: DeviceArray, axis: number): DeviceArray {
-  const { exp, sum } = shifted(tf, x, axis);
-  return tf.div(exp, sum);
+  const compute = (rows: DeviceArray): DeviceArray => {
+    const exp = tf.exp(tf.sub(rows, tf.max(rows, 1, true)));
+    return tf.div(exp, tf.sum(exp, 1, true));
+  };
+  return overAxis(tf, x, { axis, compute });
 }
 
 export function logSoftmax(tf: TensorFlow, x: DeviceArray, axis: number): DeviceArray {
-  const { x: centered, sum } = shifted(tf, x, axis);
-  return tf.sub(centered, tf.log(sum));
+  const compute = (rows: DeviceArray): DeviceArray => {
+    const centered = tf.sub(rows, tf.max(rows, 1, true));
+    return tf.sub(centered, tf.log(tf.sum(tf.exp(centered), 1, true)));
+  };
+  return overAxis(tf, x, { axis, compute });
 }
 
 export const softmaxKernels: Kernels = {

@@ -2,10 +2,10 @@
  * Convolutions: https://onnx.ai/onnx/operators/onnx__Conv.html
  * tfjs computes them with channels last on every backend. Padding is added first, so that windows of any shape are 'valid' ones.
  */
-import { intOf, intsOf, unsupported } from '../../../operators/site.js';
-import { ofFirst, optionalAt, tensorAt, type Call, type Kernels } from '../kernel.js';
-import type { DeviceArray, TensorFlow } from '../value.js';
-import { padded } from './padding.js';
+import { intOf, intsOf, unsupported } from '../../../../operators/site.js';
+import { ofFirst, optionalAt, tensorAt, type Call, type Kernels } from '../../kernel.js';
+import type { DeviceArray, TensorFlow } from '../../value.js';
+import { padded } from '../moving/padding.js';
 import { cover, windowAxes } from './window-axes.js';
 
 interface Window {

@@ -1,11 +1,11 @@
 /** Pools: https://onnx.ai/onnx/operators/onnx__MaxPool.html, onnx__AveragePool.html */
 import { elementCount } from '@graft/core/tensor';
 
-import type { FixedAxis } from '../../../operators/window.js';
-import { intOf } from '../../../operators/site.js';
-import { ofFirst, result, tensorAt, valueAt, type Call, type Kernels } from '../kernel.js';
-import { Value, type DeviceArray, type TensorFlow } from '../value.js';
-import { padded } from './padding.js';
+import type { FixedAxis } from '../../../../operators/window.js';
+import { intOf } from '../../../../operators/site.js';
+import { ofFirst, result, tensorAt, valueAt, type Call, type Kernels } from '../../kernel.js';
+import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
+import { padded } from '../moving/padding.js';
 import { cover, windowAxes } from './window-axes.js';
 
 /** Smaller than all that a model computes, and a number that every backend compares. */

@@ -1,7 +1,7 @@
 /** Matrix products: https://onnx.ai/onnx/operators/onnx__MatMul.html */
-import { floatOf, intOf } from '../../../operators/site.js';
-import { ofFirst, optionalAt, tensorAt, type Kernels } from '../kernel.js';
-import type { DeviceArray, TensorFlow } from '../value.js';
+import { floatOf, intOf } from '../../../../operators/site.js';
+import { ofFirst, optionalAt, tensorAt, type Kernels } from '../../kernel.js';
+import type { DeviceArray, TensorFlow } from '../../value.js';
 
 /** As NumPy's matmul: a vector is a row on the left and a column on the right, and its axis is taken out again. */
 export function matmul(tf: TensorFlow, a: DeviceArray, b: DeviceArray): DeviceArray {

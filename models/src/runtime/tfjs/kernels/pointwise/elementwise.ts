@@ -1,8 +1,17 @@
 /** Functions of one tensor, element by element: https://onnx.ai/onnx/operators/ */
-import { dtypeOf } from '../../../formats/onnx/data-types.js';
-import { intOf, unsupported } from '../../../operators/site.js';
-import { assertComputed, ofFirst, result, tensorAt, valueAt, type Call, type Kernel, type Kernels } from '../kernel.js';
-import { Value, heldAs, type DeviceArray, type TensorFlow } from '../value.js';
+import { dtypeOf } from '../../../../formats/onnx/data-types.js';
+import { intOf, unsupported } from '../../../../operators/site.js';
+import {
+  assertComputed,
+  ofFirst,
+  result,
+  tensorAt,
+  valueAt,
+  type Call,
+  type Kernel,
+  type Kernels,
+} from '../../kernel.js';
+import { Value, heldAs, type DeviceArray, type TensorFlow } from '../../value.js';
 
 type Unary = (tf: TensorFlow, x: DeviceArray) => DeviceArray;
 

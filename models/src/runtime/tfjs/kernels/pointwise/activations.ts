@@ -1,6 +1,6 @@
 /** Activation functions: https://onnx.ai/onnx/operators/ */
-import type { Node } from '../../../graph/graph.js';
-import { floatOf, stringOf, unsupported } from '../../../operators/site.js';
+import type { Node } from '../../../../graph/graph.js';
+import { floatOf, stringOf, unsupported } from '../../../../operators/site.js';
 import {
   assertComputed,
   numbersAt,
@@ -10,8 +10,8 @@ import {
   valueAt,
   type Kernel,
   type Kernels,
-} from '../kernel.js';
-import { Value, type DeviceArray, type TensorFlow } from '../value.js';
+} from '../../kernel.js';
+import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
 
 const activation = (compute: (tf: TensorFlow, x: DeviceArray, node: Node) => DeviceArray): Kernel =>
   ofFirst((call, x) => {

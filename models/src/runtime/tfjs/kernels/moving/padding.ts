@@ -1,7 +1,7 @@
 /** https://onnx.ai/onnx/operators/onnx__Pad.html */
-import { axisOf, stringOf, unsupported } from '../../../operators/site.js';
-import { numbersAt, ofFirst, type Call, type Kernels } from '../kernel.js';
-import type { DeviceArray, TensorFlow } from '../value.js';
+import { axisOf, stringOf, unsupported } from '../../../../operators/site.js';
+import { numbersAt, ofFirst, type Call, type Kernels } from '../../kernel.js';
+import type { DeviceArray, TensorFlow } from '../../value.js';
 
 type Amounts = readonly (readonly [begin: number, end: number])[];
 

@@ -1,7 +1,7 @@
 /** Operators that take tensors apart and put them together: https://onnx.ai/onnx/operators/onnx__Slice.html */
-import { axisOf, intOf, stringOf, unsupported } from '../../../operators/site.js';
-import { numbersAt, ofFirst, result, tensorAt, valueAt, type Call, type Kernels } from '../kernel.js';
-import { Value, type DeviceArray, type TensorFlow } from '../value.js';
+import { axisOf, intOf, stringOf, unsupported } from '../../../../operators/site.js';
+import { numbersAt, ofFirst, result, tensorAt, valueAt, type Call, type Kernels } from '../../kernel.js';
+import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
 
 interface Range {
   readonly axis: number;

@@ -1,6 +1,6 @@
 /** The windows of a node whose sizes are all known, since it runs now. */
-import { fixedAxes, windowOf, type FixedAxis } from '../../../operators/window.js';
-import type { Call } from '../kernel.js';
+import { fixedAxes, windowOf, type FixedAxis } from '../../../../operators/window.js';
+import type { Call } from '../../kernel.js';
 
 export function windowAxes({ node, inputs }: Call, kernel: readonly number[] = []): FixedAxis[] {
   const site = { node, inputs: inputs.map((value) => value && { dtype: value.dtype, shape: value.shape }) };

@@ -1,7 +1,7 @@
 /** Normalization: https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, onnx__LayerNormalization.html */
-import { axisOf, floatOf, intOf } from '../../../operators/site.js';
-import { ofFirst, optionalAt, result, tensorAt, type Call, type Kernels } from '../kernel.js';
-import { Value, type DeviceArray, type TensorFlow } from '../value.js';
+import { axisOf, floatOf, intOf } from '../../../../operators/site.js';
+import { ofFirst, optionalAt, result, tensorAt, type Call, type Kernels } from '../../kernel.js';
+import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
 
 /** A vector of channels against [N, C, ...]. */
 const channels = (tf: TensorFlow, vector: DeviceArray, rank: number): DeviceArray =>

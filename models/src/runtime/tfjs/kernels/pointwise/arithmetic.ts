@@ -1,9 +1,16 @@
 /** Arithmetic and comparisons that broadcast: https://onnx.ai/onnx/operators/ */
-import { intOf } from '../../../operators/site.js';
-import { assertComputed, result, tensorAt, valueAt, type Call, type Kernel, type Kernels } from '../kernel.js';
-import { Value, type DeviceArray, type TensorFlow } from '../value.js';
+import { intOf } from '../../../../operators/site.js';
+import { assertComputed, result, tensorAt, valueAt, type Call, type Kernel, type Kernels } from '../../kernel.js';
+import { broadcasting } from './broadcasting.js';
+import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
 
 type Binary = (tf: TensorFlow, a: DeviceArray, b: DeviceArray) => DeviceArray;
+/** The operation over operands that broadcast, however many axes they have. */
+const wide =
+  (compute: Binary): Binary =>
+  (tf, a, b) =>
+    broadcasting(tf, [a, b], ([left = a, right = b]) => compute(tf, left, right));
+
 type Fold = (a: number, b: number) => number;
 
 /** Integers that say shapes are computed where they are. */
@@ -30,13 +37,13 @@ const binary =
   (call) => {
     assertComputed(call);
     const onHost = fold === undefined ? undefined : folded(call, fold);
-    return onHost ?? result(valueAt(call, 0).dtype, compute(call.tf, tensorAt(call, 0), tensorAt(call, 1)));
+    return onHost ?? result(valueAt(call, 0).dtype, wide(compute)(call.tf, tensorAt(call, 0), tensorAt(call, 1)));
   };
 
 const comparison =
   (compute: Binary): Kernel =>
   (call) =>
-    result('bool', compute(call.tf, tensorAt(call, 0), tensorAt(call, 1)));
+    result('bool', wide(compute)(call.tf, tensorAt(call, 0), tensorAt(call, 1)));
 
 /** Any number of operands. */
 const variadic =
@@ -47,7 +54,7 @@ const variadic =
     const start = first ?? tensorAt(call, 0);
     return result(
       valueAt(call, 0).dtype,
-      rest.reduce((sum, each) => compute(call.tf, sum, each), start),
+      rest.reduce((sum, each) => wide(compute)(call.tf, sum, each), start),
     );
   };
 
@@ -106,7 +113,8 @@ export const arithmeticKernels: Kernels = {
   Where: (call) => {
     const { tf } = call;
     const [condition, a, b] = [tensorAt(call, 0), tensorAt(call, 1), tensorAt(call, 2)];
-    return result(valueAt(call, 1).dtype, tf.where(condition, a, b));
+    const chosen = broadcasting(tf, [condition, a, b], ([c = condition, x = a, y = b]) => tf.where(c, x, y));
+    return result(valueAt(call, 1).dtype, chosen);
   },
   Equal: comparison((tf, a, b) => tf.equal(a, b)),
   Greater: comparison((tf, a, b) => tf.greater(a, b)),

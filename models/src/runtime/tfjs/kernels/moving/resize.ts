@@ -3,11 +3,11 @@ import {
   interpolationMatrix,
   type Interpolation,
   type ResizedAxis,
-} from '../../../operators/resampling/interpolation.js';
-import { changedAxes, interpolationOf } from '../../../operators/resampling/resize.js';
-import { floatOf, intOf, unsupported } from '../../../operators/site.js';
-import { ofFirst, type Call, type Kernels } from '../kernel.js';
-import type { DeviceArray, TensorFlow } from '../value.js';
+} from '../../../../operators/resampling/interpolation.js';
+import { changedAxes, interpolationOf } from '../../../../operators/resampling/resize.js';
+import { floatOf, intOf, unsupported } from '../../../../operators/site.js';
+import { ofFirst, type Call, type Kernels } from '../../kernel.js';
+import type { DeviceArray, TensorFlow } from '../../value.js';
 
 interface Along {
   readonly axis: ResizedAxis;

@@ -1,9 +1,9 @@
 /** Operators that give the same numbers another shape or order: https://onnx.ai/onnx/operators/onnx__Reshape.html */
 import { elementCount } from '@graft/core/tensor';
 
-import { axisOf, intOf, intsOf, malformed } from '../../../operators/site.js';
-import { numbersAt, ofFirst, result, valueAt, type Call, type Kernel, type Kernels } from '../kernel.js';
-import { Value, heldAs, type DeviceArray } from '../value.js';
+import { axisOf, intOf, intsOf, malformed } from '../../../../operators/site.js';
+import { numbersAt, ofFirst, result, valueAt, type Call, type Kernel, type Kernels } from '../../kernel.js';
+import { Value, heldAs, type DeviceArray } from '../../value.js';
 
 /** The first input under another shape; its numbers stay known. */
 function reshaped(call: Call, shape: readonly number[]): readonly Value[] {
