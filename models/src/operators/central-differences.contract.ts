@@ -10,7 +10,7 @@ import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
 
 import type { Dimension, Node } from '../graph/graph.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
-import type { Session } from '../runtime/runtime.js';
+import type { Runtime, Session } from '../runtime/runtime.js';
 import { differentiate } from '../training/differentiate.js';
 import { relativeError } from '../training/gradient-graph.contract.js';
 import type { Array64, Reference, References } from './array64.contract.js';
@@ -74,19 +74,32 @@ const sampled = 12;
 /** Seeds that are tried of each case; the graph is loaded once. */
 const seeds = 3;
 
+/** Where the specs run: in ONNX Runtime unless given. */
+export interface Place {
+  readonly runtime: () => Promise<Runtime>;
+  readonly seeds: number;
+}
+
+const standardPlace: Place = { runtime: () => Promise.resolve(onnxRuntime), seeds };
+
 /** Registers the specs of a family; `reference` has the forward of each operator of the cases in float64. */
-export function describeGradients(family: string, cases: readonly GradientCase[], reference: References): void {
+export function describeGradients(
+  family: string,
+  cases: readonly GradientCase[],
+  reference: References,
+  place: Place = standardPlace,
+): void {
   describe(`the gradients of ${family}`, () => {
     it.each(cases.map((one) => [titleOf(one), one] as const))('%s agree with central differences', async (_, one) => {
       const run = reference[one.op];
       if (run === undefined) throw new Error(`there is no reference for ${one.op}`);
-      const bench = await prepare(one);
+      const bench = await prepare(one, await place.runtime());
       try {
         await assert(
           asyncProperty(integer({ min: 0, max: 1e6 }), async (seed) => {
             expect(await findings(bench, { run, seed })).toEqual([]);
           }),
-          { numRuns: seeds },
+          { numRuns: place.seeds },
         );
       } finally {
         await bench.session.dispose();
@@ -119,7 +132,7 @@ const places = ({ shapes, constants = {} }: GradientCase): number[] => {
 };
 
 /** The graph of a node, of its gradients, with the gradients by its results as inputs. */
-async function prepare(one: GradientCase): Promise<Prepared> {
+async function prepare(one: GradientCase, runtime: Runtime): Promise<Prepared> {
   const { constants = {}, symbols = {} } = one;
   const all = places(one);
   const real = all.filter((i) => constants[i] === undefined);
@@ -164,7 +177,7 @@ async function prepare(one: GradientCase): Promise<Prepared> {
     weights: [...build.constants].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     nodes: build.nodes,
   };
-  const session = await onnxRuntime.load({ graph, weights: build.constants }, { threads: 1, purpose: 'training' });
+  const session = await runtime.load({ graph, weights: build.constants }, { threads: 1, purpose: 'training' });
   return {
     one,
     node,
