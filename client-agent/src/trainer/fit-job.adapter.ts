@@ -5,11 +5,12 @@ import { performance } from 'node:perf_hooks';
 
 import { GraftError } from '@graft/core/error';
 import { flatten, layoutOf } from '@graft/core/layout';
+import { seedFrom } from '@graft/core/random';
 import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
 import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
 import type { ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
-import type { Part } from '@graft/models/pipeline/pipeline';
+import type { Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { trainingSchema, type TrainingSpec } from '@graft/models/pipeline/training-spec';
 import { widen } from '@graft/models/quantize/downlink';
 import type { Runtime } from '@graft/models/runtime/runtime';
@@ -23,11 +24,13 @@ import { siteBatches } from './examples/batches.adapter.js';
 import { openPreprocess } from './examples/preprocess.adapter.js';
 import type { FeatureReader } from './examples/site-features.adapter.js';
 import { forSite } from './examples/site-statistics.adapter.js';
+import { isKept, type Varying } from './examples/variations.js';
 import { partKey, readPart } from './resident-sessions.adapter.js';
 import { sealToFile } from './seal-to-file.adapter.js';
 import type { JobControl } from './serve.driver.js';
 import { readSite } from './site-examples.adapter.js';
-import { constantsOf } from './training/constants-of.js';
+import type { TrunkChoice } from './training/estimate.js';
+import { referencesOf, weighted } from './training/round-feeds.js';
 import type { TrainingSteps } from './training/train-tail.adapter.js';
 import type { FitInput, TrainerCalls } from './trainer-calls.js';
 
@@ -50,13 +53,14 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const { training } = await readSite(places);
   const preprocessing = await forSite(input.pipeline.preprocessing, training, places.splitFile);
   const pipeline = { ...input.pipeline, preprocessing };
-  const features = await context.features.of(training, pipeline, { places, ...context });
+  const spec = readSpec(input.training);
+  const varying = varyingOf(spec, input.seed);
+  const features = await context.features.of(training, pipeline, { places, ...context, ...varying });
   const { examples } = features;
   const labels = classNumbers(examples, pipeline.labels);
   const featureMs = Math.round(performance.now() - startedAtMs);
   const tail = await readPart(pipeline.tail, places.blobs);
   const model = { ...tail, weights: new Map<string, Tensor>([...tail.weights, ...baseWeights]) };
-  const spec = readSpec(input.training);
   const trained = await context.steps.train(
     {
       graphKey: partKey(withoutBase(input)),
@@ -65,10 +69,11 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
       trainable: layout.entries.map(({ name }) => name),
       spec,
       seed: input.seed,
-      trunk: pipeline.trunk === undefined ? 'none' : 'cached',
+      trunk: trunkChoice(pipeline, varying.varying),
       places,
-      batches: (step) => siteBatches(step, { features, labels }),
-      constants: (step) => constantsOf(step, { spec, labels, base: baseWeights }),
+      count: examples.length,
+      batches: (step) => weighted(siteBatches(step, { features, labels, ...varying }), { step, spec, labels }),
+      references: (step) => referencesOf(step, baseWeights),
     },
     context,
   );
@@ -109,6 +114,18 @@ async function calibrateTrunk(
     inputs.push(await preprocess(source, name));
   }
   return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
+}
+
+/** Variants that are kept are the same in every round; others are new ones. */
+function varyingOf({ augmentation }: TrainingSpec, seed: number): { readonly varying?: Varying } {
+  if (augmentation === undefined) return {};
+  const isKeptAlways = augmentation.place === 'before-trunk' && augmentation.variants !== undefined;
+  return { varying: { augmentation, seed: isKeptAlways ? seedFrom('variants') : seed } };
+}
+
+function trunkChoice({ trunk }: Pipeline, varying: Varying | undefined): TrunkChoice {
+  if (trunk === undefined) return 'none';
+  return isKept(varying) ? 'cached' : 'each-epoch';
 }
 
 /** The examples with their labels, in their order. */

@@ -1,4 +1,5 @@
 /** The jobs that run models, over what stays loaded between them. */
+import type { Lowering } from '@graft/models/operators/lowering';
 import type { Runtime } from '@graft/models/runtime/runtime';
 
 import { evaluate } from './evaluate-job.adapter.js';
@@ -10,10 +11,11 @@ import { ResidentSessions } from './resident-sessions.adapter.js';
 import { reportRuntime } from './runtime-job.adapter.js';
 import { TrainingSteps } from './training/train-tail.adapter.js';
 
-export function createModelJobs(runtime: Runtime): ModelJobs {
+/** @param lowering of training graphs on this machine; standard operators where it is left out */
+export function createModelJobs(runtime: Runtime, lowering?: () => Promise<Lowering>): ModelJobs {
   const sessions = new ResidentSessions(runtime);
   const features = new FeatureReader(sessions);
-  const steps = new TrainingSteps(runtime);
+  const steps = new TrainingSteps(runtime, lowering);
   return {
     fit: (input, control) => fit(input, { runtime, steps, features, ...control }),
     evaluate: (input, control) => evaluate(input, { sessions, features, ...control }),

@@ -16,6 +16,7 @@ serveJobs(
   createJobs(async () => {
     const { createModelJobs } = await import('./model-jobs.adapter.js');
     const { onnxRuntime } = await import('@graft/models/runtime/onnxruntime.adapter');
-    return createModelJobs(onnxRuntime);
+    const { sessionLowering } = await import('@graft/models/runtime/blocked-convolution.adapter');
+    return createModelJobs(onnxRuntime, sessionLowering);
   }),
 );

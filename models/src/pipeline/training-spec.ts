@@ -5,6 +5,7 @@ import type { LossSpec } from '../training/losses/loss-spec.js';
 import type { OptimizerSpec } from '../training/optimizers/optimizer-spec.js';
 import type { Learning } from '../training/training-session.js';
 import type { TrainingStepOptions } from '../training/training-step.js';
+import { augmentationSchema, type Augmentation } from './augmentation/augmentation.js';
 
 const warmup = { warmupSteps: z.int().min(0).exactOptional() };
 
@@ -15,6 +16,10 @@ const scheduleSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('cosine'), floor: z.number().min(0).max(1).exactOptional(), ...warmup }),
   z.strictObject({ kind: z.literal('one-cycle'), rising: z.number().gt(0).lt(1).exactOptional() }),
 ]);
+
+/** Blends examples, so that labels are shares of classes. */
+const mixes = ({ augmentation }: { readonly augmentation?: Augmentation }): boolean =>
+  augmentation?.place === 'after-trunk' && augmentation.mixup !== undefined;
 
 export const trainingSchema = z
   .strictObject({
@@ -43,6 +48,8 @@ export const trainingSchema = z
     proximal: z.number().positive().exactOptional(),
     /** Rate of the model's own Dropout nodes while training. */
     dropout: z.number().min(0).lt(1).exactOptional(),
+    /** How examples are varied at random. */
+    augmentation: augmentationSchema.exactOptional(),
   })
   .refine(({ loss, labelSmoothing }) => labelSmoothing === undefined || loss === 'softmax-cross-entropy', {
     message: 'is of softmax-cross-entropy only',
@@ -59,6 +66,10 @@ export const trainingSchema = z
   .refine(({ optimizer, nesterov, momentum }) => nesterov !== true || (optimizer === 'sgd' && (momentum ?? 0) > 0), {
     message: 'is of sgd with a momentum only',
     path: ['nesterov'],
+  })
+  .refine((spec) => !mixes(spec) || (spec.loss === 'softmax-cross-entropy' && spec.classWeights === undefined), {
+    message: 'mixup is of softmax-cross-entropy without class weights only',
+    path: ['augmentation', 'mixup'],
   });
 
 export type TrainingSpec = z.infer<typeof trainingSchema>;
@@ -86,14 +97,17 @@ export function learningOf(spec: TrainingSpec): Omit<Learning, 'batches' | 'seed
   };
 }
 
-function accumulates({ batchSize, microBatchSize }: TrainingSpec): boolean {
+/** Whether a step is made of several runs. */
+export function accumulates({ batchSize, microBatchSize }: TrainingSpec): boolean {
   return microBatchSize !== undefined && microBatchSize < batchSize;
 }
 
-function lossOf({ loss, labelSmoothing, gamma, classWeights }: TrainingSpec): LossSpec {
+function lossOf(spec: TrainingSpec): LossSpec {
+  const { loss, labelSmoothing, gamma, classWeights } = spec;
   const weighted = classWeights !== undefined && { weighted: true };
   if (loss === 'focal') return { kind: loss, ...(gamma !== undefined && { gamma }), ...weighted };
-  return { kind: loss, ...(labelSmoothing !== undefined && { smoothing: labelSmoothing }), ...weighted };
+  const labels = mixes(spec) && ({ labels: 'soft' } as const);
+  return { kind: loss, ...(labelSmoothing !== undefined && { smoothing: labelSmoothing }), ...weighted, ...labels };
 }
 
 function optimizerOf({ optimizer, momentum, nesterov, weightDecay }: TrainingSpec): OptimizerSpec {

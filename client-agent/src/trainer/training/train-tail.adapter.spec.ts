@@ -60,7 +60,8 @@ const training = (change: Partial<TailTraining['spec']> = {}): TailTraining => (
   trunk: 'none',
   places: { training: join(folder, 'training'), pauseFile: join(folder, 'paused.json') },
   batches: (step) => batchesFor(step, { inputs: { x: features }, targets: { labels } }),
-  constants: () => ({}),
+  references: () => ({}),
+  count,
 });
 
 interface Running {
@@ -111,8 +112,11 @@ describe('the training of a tail', () => {
     expect(first?.estimate).toMatchObject({ examples: count, epochs: 50, trunk: 'none' });
     expect(first?.estimate?.examplesPerSecond).toBeGreaterThan(0);
     expect(first?.estimate?.memoryBytes).toBeGreaterThan(4 * 3 * columns * classes);
-    expect(second).toMatchObject({ activity: 'training', step: 1, steps: 400, progress: 1 / 400 });
-    expect(second?.loss).toBeCloseTo(Math.log(classes), 5);
+    const done = second?.step ?? NaN;
+    expect(second).toMatchObject({ activity: 'training', steps: 400, progress: done / 400 });
+    expect(done).toBeGreaterThan(0);
+    expect(done).toBeLessThan(400);
+    expect(second?.loss).toBeLessThan(2 * Math.log(classes));
     expect(second?.remainingMs).toBeGreaterThan(0);
     expect(seen.at(-1)).toMatchObject({ step: 400, progress: 1, remainingMs: 0 });
   });
@@ -141,26 +145,27 @@ describe('the training of a tail', () => {
     await rm(join(folder, 'paused.json'));
     const again = start(training(long));
     const { weights, ...measures } = await again.trained;
-    expect(again.seen[1]?.step).toBe(stoppedAt + 1);
+    expect(again.seen[1]?.step).toBeGreaterThan(stoppedAt);
     expect(weights).toEqual(expected.weights);
     expect({ ...measures, trainMs: 0 }).toEqual({ ...expected, weights: undefined, trainMs: 0 });
   });
 
   it('takes no checkpoint of another training, and none that is damaged', async () => {
-    const { abort, trained } = await paused(training(long));
+    const { abort, seen, trained } = await paused(training(long));
     abort.abort(new Error('cancelled'));
     await expect(trained).rejects.toThrow('cancelled');
     await rm(join(folder, 'paused.json'));
-    const other = start({ ...training(), valuesKey: 'others' });
+    const stoppedAt = seen.at(-1)?.step ?? NaN;
+    const other = start({ ...training(long), valuesKey: 'others' });
     await other.trained;
-    expect(other.seen[1]?.step).toBe(1);
+    expect(other.seen[1]?.step).toBeLessThanOrEqual(stoppedAt);
     const [file = ''] = await checkpoints();
     await writeFile(join(folder, 'training', file), 'no checkpoint');
     const again = start(training(long), ({ step }) => {
       if (step !== undefined) again.abort.abort(new Error('seen'));
     });
     await expect(again.trained).rejects.toThrow('seen');
-    expect(again.seen[1]?.step).toBe(1);
+    expect(again.seen[1]?.step).toBeLessThanOrEqual(stoppedAt);
     await expect(access(join(folder, 'training', file))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });

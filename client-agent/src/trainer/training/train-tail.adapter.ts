@@ -6,18 +6,19 @@ import { performance } from 'node:perf_hooks';
 
 import type { Tensor } from '@graft/core/tensor';
 import type { Model } from '@graft/models/graph/graph';
-import { learningOf, stepOptionsOf, type TrainingSpec } from '@graft/models/pipeline/training-spec';
-import type { Feeds, Runtime, Session } from '@graft/models/runtime/runtime';
+import { standardLowering, type Lowering } from '@graft/models/operators/lowering';
+import { accumulates, learningOf, stepOptionsOf, type TrainingSpec } from '@graft/models/pipeline/training-spec';
+import type { Feeds, Runtime } from '@graft/models/runtime/runtime';
 import type { BatchSource } from '@graft/models/training/batch-source';
-import { buildTrainingStep } from '@graft/models/training/build-training-step';
-import { trainWith, type Learning } from '@graft/models/training/training-session';
+import { StepSource, type StepSourceOptions } from '@graft/models/training/step-source';
+import { trainWith } from '@graft/models/training/training-session';
 import type { TrainingStep } from '@graft/models/training/training-step';
 
 import { oneThread } from '../resident-sessions.adapter.js';
 import type { JobControl } from '../serve.driver.js';
 import type { TrainerPlaces } from '../trainer-calls.js';
 import { CheckpointFiles } from './checkpoint-files.adapter.js';
-import type { TrunkChoice } from './estimate.js';
+import type { TrainingEstimate, TrunkChoice } from './estimate.js';
 import { memoryOf } from './memory-of.js';
 import { whilePaused } from './pause-file.adapter.js';
 import { stepMs } from './step-ms.adapter.js';
@@ -27,10 +28,9 @@ import { TrainingWatch } from './training-watch.adapter.js';
 const keptSteps = 2;
 
 interface LoadedStep {
-  readonly step: TrainingStep;
-  readonly session: Session;
-  /** Speed of the last training on it, to tell how long the next one will take. */
-  examplesPerSecond?: number;
+  readonly steps: StepSource;
+  /** Time of a step in the last training on it, to tell how long the next one will take. */
+  stepMs?: number;
 }
 
 export interface TailTraining {
@@ -45,9 +45,11 @@ export interface TailTraining {
   readonly seed: number;
   readonly trunk: TrunkChoice;
   readonly places: Pick<TrainerPlaces, 'training' | 'pauseFile'>;
+  /** Number of examples. */
+  readonly count: number;
   readonly batches: (step: TrainingStep) => BatchSource;
-  /** What is fed to every run: references of regularizers, class weights. */
-  readonly constants: (step: TrainingStep) => Feeds;
+  /** References of regularizers. */
+  readonly references: (step: TrainingStep) => Feeds;
 }
 
 export interface TrainedTail {
@@ -63,84 +65,66 @@ export interface TrainedTail {
 export class TrainingSteps {
   private readonly loaded = new Map<string, Promise<LoadedStep>>();
 
-  constructor(private readonly runtime: Runtime) {}
+  /** @param lowering of the runtime on this machine; looked for when the first training comes */
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly lowering: () => Promise<Lowering> = () => Promise.resolve(standardLowering),
+  ) {}
 
   /** Throws what building, loading and training throw; the reason of the signal where it was aborted. */
   async train(training: TailTraining, control: JobControl): Promise<TrainedTail> {
     const { model, spec, seed, trainable, places } = training;
     const startedAtMs = performance.now();
-    const loaded = await this.stepOf(training);
-    const { step, session } = loaded;
-    const learning = {
-      ...learningOf(spec),
-      batches: training.batches(step),
-      seed,
-      constants: training.constants(step),
-    };
+    const count = training.count;
+    const loaded = await this.stepOf(training, rowsOf(spec, count));
+    const { step } = loaded.steps;
+    const batches = training.batches(step);
+    const learning = { ...learningOf(spec), batches, seed, references: training.references(step) };
     const files = new CheckpointFiles(places.training);
     const key = JSON.stringify([training.graphKey, training.valuesKey, trainable, spec, seed]);
     const resume = await files.load(key);
     await whilePaused(places.pauseFile, control.signal);
-    const initial = model.weights;
-    await this.tellEstimate({ loaded, learning, training, doneSteps: resume?.steps ?? 0 }, control);
-    const examples = learning.batches.count * spec.epochs;
+    const trainee = { steps: loaded.steps, initial: model.weights };
+    loaded.stepMs ??= await stepMs(trainee, learning);
+    const doneSteps = resume?.steps ?? 0;
+    control.onProgress({ activity: 'training', progress: 0, estimate: estimateOf(training, loaded.stepMs, doneSteps) });
     const watch = new TrainingWatch({
       ...control,
       pauseFile: places.pauseFile,
-      examples,
-      examplesBefore: Math.min(examples, (resume?.steps ?? 0) * spec.batchSize),
+      examples: count * spec.epochs,
+      examplesBefore: Math.min(count * spec.epochs, doneSteps * spec.batchSize),
       save: (checkpoint) => files.save(key, checkpoint),
     });
-    const result = await trainWith({ session, step, initial }, learning, {
-      ...(resume !== undefined && { resume }),
-      afterStep: (progress, checkpoint) => watch.afterStep(progress, checkpoint),
-    });
-    const speed = watch.examplesPerSecond();
-    if (speed !== undefined) loaded.examplesPerSecond = speed;
+    const stepsPerRun = accumulates(spec) ? 1 : stepsPerRunFor(loaded.stepMs);
+    const result = await trainWith(
+      trainee,
+      { ...learning, stepsPerRun },
+      {
+        ...(resume !== undefined && { resume }),
+        betweenRuns: (progress, checkpoint) => watch.betweenRuns(progress, checkpoint),
+      },
+    );
+    const examplesPerSecond = watch.examplesPerSecond();
+    if (examplesPerSecond !== undefined) loaded.stepMs = (1000 * Math.min(spec.batchSize, count)) / examplesPerSecond;
     await files.remove(key);
     return { ...result, trainMs: Math.round(performance.now() - startedAtMs) };
   }
 
-  /** Measured on this step before, or by two steps whose results are thrown away. */
-  private async tellEstimate(
-    { loaded, learning, training, doneSteps }: Estimating,
-    control: JobControl,
-  ): Promise<void> {
-    const { model, spec, trunk } = training;
-    const { count } = learning.batches;
-    loaded.examplesPerSecond ??=
-      (1000 * Math.min(spec.batchSize, count)) / (await stepMs({ ...loaded, initial: model.weights }, learning));
-    const { examplesPerSecond } = loaded;
-    const left = Math.max(0, count * spec.epochs - doneSteps * spec.batchSize);
-    const rows = Math.min(spec.microBatchSize ?? spec.batchSize, count);
-    control.onProgress({
-      activity: 'training',
-      progress: 0,
-      estimate: {
-        examples: count,
-        epochs: spec.epochs,
-        examplesPerSecond,
-        remainingMs: (1000 * left) / examplesPerSecond,
-        memoryBytes: memoryOf(model, { ...stepOptionsOf(spec), trainable: training.trainable }, rows),
-        trunk,
-      },
-    });
-  }
-
-  private stepOf({ graphKey, model, trainable, spec }: TailTraining): Promise<LoadedStep> {
-    const options = stepOptionsOf(spec);
+  private stepOf({ graphKey, model, trainable, spec }: TailTraining, rows: number): Promise<LoadedStep> {
+    const options = { ...stepOptionsOf(spec), rows };
     const key = JSON.stringify([graphKey, trainable, options]);
     const known = this.loaded.get(key);
     if (known !== undefined) return known;
-    const made = this.load(buildTrainingStep(model, { ...options, trainable }));
+    const made = this.load(model, { ...options, trainable });
     this.loaded.set(key, made);
     made.catch(() => this.loaded.delete(key));
     this.evict();
     return made;
   }
 
-  private async load(step: TrainingStep): Promise<LoadedStep> {
-    return { step, session: await this.runtime.load(step, { ...oneThread, purpose: 'training' }) };
+  private async load(model: Model, options: StepSourceOptions): Promise<LoadedStep> {
+    const lowering = await this.lowering();
+    return { steps: new StepSource(model, { ...options, ...oneThread, lowering }, this.runtime) };
   }
 
   private evict(): void {
@@ -148,16 +132,44 @@ export class TrainingSteps {
       if (this.loaded.size <= keptSteps) return;
       this.loaded.delete(key);
       step.then(
-        ({ session }) => session.dispose(),
+        ({ steps }) => steps.dispose(),
         () => undefined,
       );
     }
   }
 }
 
-interface Estimating {
-  readonly loaded: LoadedStep;
-  readonly learning: Learning;
-  readonly training: TailTraining;
-  readonly doneSteps: number;
+/** Examples of most runs. */
+const rowsOf = ({ batchSize, microBatchSize }: TrainingSpec, count: number): number =>
+  Math.min(microBatchSize ?? batchSize, batchSize, count);
+
+/** One below this is worth a loop: a run has a price of its own of some tenths of a millisecond. */
+const shortStepMs = 5;
+
+/** A run may keep a pause or a cancel waiting for this long, milliseconds. */
+const runMs = 150;
+
+/** Batches that a loop takes are gathered in memory. */
+const mostStepsPerRun = 200;
+
+function stepsPerRunFor(ms: number): number {
+  if (ms >= shortStepMs) return 1;
+  return Math.max(1, Math.min(mostStepsPerRun, Math.floor(runMs / ms)));
+}
+
+function estimateOf(
+  { model, spec, trainable, trunk, count }: TailTraining,
+  ms: number,
+  doneSteps: number,
+): TrainingEstimate {
+  const stepRows = Math.min(spec.batchSize, count);
+  const left = Math.max(0, count * spec.epochs - doneSteps * stepRows);
+  return {
+    examples: count,
+    epochs: spec.epochs,
+    examplesPerSecond: (1000 * stepRows) / ms,
+    remainingMs: (left / stepRows) * ms,
+    memoryBytes: memoryOf(model, { ...stepOptionsOf(spec), trainable }, rowsOf(spec, count)),
+    trunk,
+  };
 }

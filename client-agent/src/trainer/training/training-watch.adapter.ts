@@ -1,8 +1,8 @@
-/** What happens between two steps of a training: it tells how far it is, looks whether it shall pause or end, and keeps a checkpoint now and then. */
+/** What happens between two runs of a training: it tells how far it is, looks whether it shall pause or end, and keeps a checkpoint now and then. */
 import { performance } from 'node:perf_hooks';
 
 import type { TrainingCheckpoint } from '@graft/models/training/training-checkpoint';
-import type { TrainingProgress } from '@graft/models/training/training-session';
+import type { TrainingProgress } from '@graft/models/training/tally';
 
 import type { JobControl } from '../serve.driver.js';
 import { isPaused, whilePaused } from './pause-file.adapter.js';
@@ -42,7 +42,7 @@ export class TrainingWatch {
   }
 
   /** Throws the reason of the signal where the job was cancelled. */
-  async afterStep(progress: TrainingProgress, checkpoint: () => TrainingCheckpoint): Promise<void> {
+  async betweenRuns(progress: TrainingProgress, checkpoint: () => TrainingCheckpoint): Promise<void> {
     const { signal, onProgress, save } = this.options;
     const nowMs = performance.now();
     this.throughput.add(progress.examples, nowMs);
