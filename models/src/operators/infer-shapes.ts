@@ -12,7 +12,11 @@ export type InputShapes = Readonly<Record<string, readonly Dimension[]>>;
  */
 export function inferShapes(model: Model, inputShapes: InputShapes = {}): Map<string, ValueType> {
   const scope = scopeOf(model, inputShapes);
-  return new Map([...scope.entries()].map(([name, { dtype, shape }]) => [name, shape ? { dtype, shape } : { dtype }]));
+  return new Map([...scope.entries()].map(([name, known]) => [name, typeOf(known)]));
+}
+
+function typeOf({ dtype, shape, container }: ValueType): ValueType {
+  return { dtype, ...(shape && { shape }), ...(container && { container }) };
 }
 
 /** The scope of a whole model. */
@@ -25,9 +29,9 @@ export function scopeOf(model: Model, inputShapes: InputShapes = {}): TypeScope 
 /** A scope that knows the inputs and weights only. */
 export function declarationsOf({ graph, weights }: Model, inputShapes: InputShapes = {}): TypeScope {
   const scope = new TypeScope();
-  for (const { name, dtype, shape } of graph.inputs) {
-    const known = inputShapes[name] ?? shape;
-    scope.declare(name, known === undefined ? { dtype } : { dtype, shape: known });
+  for (const { name, ...type } of graph.inputs) {
+    const shape = inputShapes[name] ?? type.shape;
+    scope.declare(name, typeOf(shape === undefined ? type : { ...type, shape }));
   }
   for (const { name, dtype, shape } of graph.weights) {
     const value = weights.get(name);

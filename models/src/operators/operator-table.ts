@@ -24,6 +24,9 @@ import { poolOperators } from './pools/pool.js';
 import { cumulativeOperators } from './reductions/cumulative.js';
 import { reductionOperators } from './reductions/reduce.js';
 import { resizeOperators } from './resampling/resize.js';
+import { recurrentOperators } from './recurrent/recurrent.js';
+import { topKOperators } from './selection/top-k.js';
+import { dropoutOperators } from './selection/dropout.js';
 import { blockOperators } from './shaping/blocks.js';
 import { repeatOperators } from './shaping/repeat.js';
 import { reshapeOperators } from './shaping/reshape.js';
@@ -57,9 +60,12 @@ export const operatorTable: OperatorRows = withTfjs({
   ...convOperators,
   ...poolOperators,
   ...normalizationOperators,
+  ...recurrentOperators,
   ...resizeOperators,
   ...classificationLossOperators,
+  ...dropoutOperators,
   ...softmaxOperators,
+  ...topKOperators,
 });
 
 /** The row of a node's operator. Throws MODEL_UNSUPPORTED where the table has none. */

@@ -4,7 +4,7 @@
  */
 
 import { bytesOfElement } from '../graph/element-type.js';
-import type { ValueType, Dimension, Node } from '../graph/graph.js';
+import type { ValueType, Dimension, Graph, Node } from '../graph/graph.js';
 import type { GraphBuilder } from './graph-builder.js';
 
 /** What is known of a value before anything runs. */
@@ -18,6 +18,8 @@ export interface Site {
   readonly node: Node;
   /** Undefined for an optional input that is left out. */
   readonly inputs: readonly (Known | undefined)[];
+  /** Types of the results of a body of the node for inputs of these types; what it reads from outside is known there. */
+  readonly inferBody?: (body: Graph, inputs: readonly Known[]) => readonly Known[];
 }
 
 export interface GradientSite extends Site {

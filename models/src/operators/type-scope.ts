@@ -2,7 +2,7 @@
 import { GraftError } from '@graft/core/error';
 import { holdsNumbers, type Tensor } from '@graft/core/tensor';
 
-import type { Dimension, Node } from '../graph/graph.js';
+import type { Dimension, Graph, Node } from '../graph/graph.js';
 import type { Known, Site } from './operator.js';
 import { operatorOf } from './operator-table.js';
 
@@ -12,18 +12,24 @@ const followedElements = 256;
 export class TypeScope {
   private readonly known = new Map<string, Known>();
 
+  /** @param outer what a body may read from around it */
+  constructor(private readonly outer?: TypeScope) {}
+
   declare(name: string, known: Known): void {
     this.known.set(name, known);
   }
 
   declareTensor(name: string, { dtype, shape, data }: Tensor): void {
-    const elements = data.length <= followedElements && holdsNumbers(dtype) ? { elements: Array.from(data as Iterable<number>, Number) } : {};
+    const elements =
+      data.length <= followedElements && holdsNumbers(dtype)
+        ? { elements: Array.from(data as Iterable<number>, Number) }
+        : {};
     this.known.set(name, { dtype, shape, ...elements });
   }
 
   /** Throws TENSOR_UNKNOWN. */
   of(name: string): Known {
-    const known = this.known.get(name);
+    const known = this.find(name);
     if (known === undefined) throw new GraftError('TENSOR_UNKNOWN', `the graph has no tensor '${name}'`);
     return known;
   }
@@ -36,7 +42,22 @@ export class TypeScope {
   }
 
   siteOf(node: Node): Site {
-    return { node, inputs: node.inputs.map((name) => (name === '' ? undefined : this.of(name))) };
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : this.of(name)));
+    return { node, inputs, inferBody: (body, given) => this.inferBody(body, given) };
+  }
+
+  private find(name: string): Known | undefined {
+    return this.known.get(name) ?? this.outer?.find(name);
+  }
+
+  /** In a scope of its own: names of a body are not known around it. */
+  private inferBody(body: Graph, inputs: readonly Known[]): Known[] {
+    const inner = new TypeScope(this);
+    for (const [i, { name, dtype, shape }] of body.inputs.entries()) {
+      inner.declare(name, inputs[i] ?? (shape === undefined ? { dtype } : { dtype, shape }));
+    }
+    for (const node of body.nodes) inner.infer(node);
+    return body.outputs.map(({ name }) => inner.of(name));
   }
 
   /** Learns the types of the node's outputs. Throws MODEL_UNSUPPORTED for an operator that the table does not have. */
