@@ -14,6 +14,8 @@ import { reductionsCases } from './reductions/reductions.cases.contract.js';
 import { resizeCases } from './resampling/resize.cases.contract.js';
 import { shapingCases } from './shaping/shaping.cases.contract.js';
 import { classificationLossCases } from './losses/classification.cases.contract.js';
+import { recurrentCases } from './recurrent/recurrent.cases.contract.js';
+import { selectionCases } from './selection/selection.cases.contract.js';
 import { softmaxCases } from './losses/softmax.cases.contract.js';
 import { operatorTable } from './operator-table.js';
 
@@ -31,6 +33,8 @@ const cases = [
   ...resizeCases,
   ...shapingCases,
   ...classificationLossCases,
+  ...recurrentCases,
+  ...selectionCases,
   ...softmaxCases,
 ];
 

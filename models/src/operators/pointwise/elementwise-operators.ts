@@ -48,8 +48,6 @@ function roundToEven(x: number): number {
 
 export const elementwiseOperators: OperatorRows = {
   Identity: unchanged((site) => [inputOf(site, 0)]),
-  /** At inference the identity; training with dropout is a rewrite of the graph. */
-  Dropout: unchanged((site) => [inputOf(site, 0), ...typed('bool')(site)]),
   Cast: cast(inferCast),
   CastLike: cast((site) => castElements(site, inputOf(site, 1).dtype)),
   Neg: elementwise(({ dy, build }) => build.add('Neg', [dy]), 1, mappedType(ofNumber((x) => -x))),

@@ -10,7 +10,7 @@ export interface Equation {
   readonly sizes: ReadonlyMap<string, Dimension>;
 }
 
-const letters = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
+const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'.split('');
 
 /** Throws MODEL_MALFORMED where the equation does not fit the operands. */
 export function equationOf(site: Site): Equation {
@@ -43,7 +43,7 @@ function labelsOf(site: Site, term: string, { rank, spare }: { rank: number; spa
 
 function written(term: string, ellipsis: readonly string[]): string[] {
   const [before = '', behind = ''] = term.split('...');
-  return term.includes('...') ? [...before, ...ellipsis, ...behind] : [...before];
+  return term.includes('...') ? [...before.split(''), ...ellipsis, ...behind.split('')] : before.split('');
 }
 
 /** Without a result the axes under the ellipsis, then all labels that stand once, in the order of the alphabet. */

@@ -39,13 +39,15 @@ export const einsumReferences: References = {
     const [left = '', right] = stringOf(node, 'equation', '').replaceAll(' ', '').split('->');
     const spelled = left.split(',').map((term, i) => {
       const covered = (arrays[i]?.shape.length ?? 0) - term.replace('...', '').length;
-      return [...term.replace('...', [...Array(covered).keys()].reverse().join(''))];
+      return term.replace('...', [...Array(covered).keys()].reverse().join('')).split('');
     });
     const labels = [...new Set(spelled.flat())];
     const digits = labels.filter((label) => /\d/.test(label)).sort();
     const once = labels.filter((label) => !/\d/.test(label) && left.split(label).length === 2).sort();
     const written =
-      right === undefined ? [...digits.toReversed(), ...once] : [...right.replace('...', digits.toReversed().join(''))];
+      right === undefined
+        ? [...digits.toReversed(), ...once]
+        : right.replace('...', digits.toReversed().join('')).split('');
     const sizeOf = (label: string): number =>
       Math.max(...spelled.map((term, i) => arrays[i]?.shape[term.indexOf(label)] ?? 1));
     const summed = labels.filter((label) => !written.includes(label));
