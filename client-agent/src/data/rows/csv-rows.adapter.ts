@@ -12,12 +12,15 @@ export interface CsvFile {
   readonly delimiter?: string | undefined;
   readonly encoding?: string | undefined;
   readonly fallbackEncoding?: string | undefined;
+  /** Of one row at most; default that of the data's limits. */
+  readonly rowBytes?: number;
 }
 
 /** Cells are trimmed text. Throws DATA_NOT_FOUND where the file cannot be read, DATA_CONFIG_INVALID where a column is missing. */
 export function csvRows(file: CsvFile, skipped: SkipList): ReadRows {
   return async function* (columns) {
     const fallback = fallbackDecoder(file.fallbackEncoding);
+    const rowBytes = file.rowBytes ?? dataLimits.rowBytes;
     const { bytes, head, encoding } = await openText(file.path, file.encoding);
     const parser = parse({
       bom: true,
@@ -27,9 +30,20 @@ export function csvRows(file: CsvFile, skipped: SkipList): ReadRows {
       relax_column_count: true,
       skip_empty_lines: true,
       skip_records_with_error: true,
-      max_record_size: dataLimits.rowBytes,
+      // A quote in the wrong place stays a character; the strict reading would lose every row up to the next one.
+      relax_quotes: true,
+      max_record_size: rowBytes,
     });
-    parser.on('skip', (error: CsvError | undefined) => skipped.add(lineOf(error), error?.message ?? 'not a CSV row'));
+    let isCut = false;
+    parser.on('skip', (error: CsvError | undefined) => {
+      if (isCut) return;
+      skipped.add(lineOf(error), reasonOf(error, rowBytes));
+      if (error?.code !== 'CSV_MAX_RECORD_SIZE') return;
+      // The parser does not find the end of such a row.
+      isCut = true;
+      bytes.unpipe(parser).destroy();
+      parser.end();
+    });
     bytes.on('error', (error) => parser.destroy(error));
     let positions: readonly (readonly [number, string])[] | undefined;
     let count = 0;
@@ -130,6 +144,17 @@ function delimiterOf(head: string): string {
     else if (!quoted && counts.has(character)) counts.set(character, (counts.get(character) ?? 0) + 1);
   }
   return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
+}
+
+function reasonOf(error: CsvError | undefined, rowBytes: number): string {
+  switch (error?.code) {
+    case 'CSV_MAX_RECORD_SIZE':
+      return `the row is over ${rowBytes} bytes, the limit; what follows it is not read`;
+    case 'CSV_QUOTE_NOT_CLOSED':
+      return 'a quote is never closed: the row and what follows it cannot be told apart';
+    default:
+      return error?.message ?? 'not a CSV row';
+  }
 }
 
 function lineOf(error: CsvError | undefined): string {
