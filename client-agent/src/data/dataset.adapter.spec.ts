@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -44,6 +44,38 @@ describe('an image folder', () => {
     expect(skippedCount).toBe(2);
     expect(skipped).toContainEqual({ name: '1/notes.txt', reason: 'not an image file' });
     expect(skipped).toContainEqual({ name: '1/empty.png', reason: 'the file is empty' });
+  });
+
+  it('takes an image whose name does not say so, by its first bytes', async () => {
+    await write('images/1/photo', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0));
+    await write('images/1/photo.bak', 'RIFF1234WEBPVP8 ');
+    await write('images/1/photo.txt', 'RIFF1234WAVEfmt ');
+    const { examples, skipped } = await read();
+    expect(examples.map(({ name }) => name).sort()).toEqual(['1/photo', '1/photo.bak']);
+    expect(skipped).toEqual([{ name: '1/photo.txt', reason: 'not an image file' }]);
+  });
+
+  it('takes no link out of the folder, no class that is a link, and no loose file', async () => {
+    await write('outside/secret.png', 'secret');
+    await write('images/1/a.png', 'image');
+    await write('images/loose.png', 'image');
+    await symlink('../../outside/secret.png', join(folder, 'images/1/link.png'));
+    await symlink('a.png', join(folder, 'images/1/inside.png'));
+    await symlink('nowhere.png', join(folder, 'images/1/broken.png'));
+    await symlink('../outside', join(folder, 'images/2'));
+    await symlink('../../outside', join(folder, 'images/1/folder.png'));
+    const { examples, skipped, skippedCount } = await read();
+    expect(examples.map(({ name }) => name).sort()).toEqual(['1/a.png', '1/inside.png']);
+    expect(skippedCount).toBe(5);
+    expect(new Map(skipped.map(({ name, reason }) => [name, reason.replace(/^(Error: )?ENOENT.*/, 'ENOENT')]))).toEqual(
+      new Map([
+        ['2', 'a link, not a folder of a class'],
+        ['loose.png', 'not in the folder of a class'],
+        ['1/link.png', expect.stringContaining('outside')],
+        ['1/folder.png', expect.stringContaining('outside')],
+        ['1/broken.png', 'ENOENT'],
+      ]),
+    );
   });
 
   it('gives the same hash wherever a file lies, and another one when its bytes change', async () => {
@@ -98,6 +130,19 @@ describe('a CSV file', () => {
     const { examples, skipped } = await read();
     expect(examples.map(({ name, label }) => [name, label])).toEqual([['a.png', 'cat']]);
     expect(skipped.map(({ name }) => name)).toEqual(['missing.png']);
+  });
+
+  it('takes no image from outside its folder, unless data.yaml names another', async () => {
+    await write('data.yaml', 'format: csv\npath: sub/rows.csv\nlabel: kind\nimage: file\n');
+    await write('sub/rows.csv', 'file,kind\n../a.png,cat\n/etc/hostname,dog\n');
+    await write('a.png', 'image');
+    await expect(read()).rejects.toMatchObject({
+      code: 'DATA_EMPTY',
+      message: expect.stringContaining('it lies outside'),
+    });
+    await write('data.yaml', 'format: csv\npath: sub/rows.csv\nlabel: kind\nimage: file\nimageFolder: ..\n');
+    await write('sub/rows.csv', 'file,kind\na.png,cat\n');
+    expect((await read()).examples.map(({ name }) => name)).toEqual(['a.png']);
   });
 
   it('names a column that is not there', async () => {

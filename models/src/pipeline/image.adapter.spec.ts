@@ -82,6 +82,91 @@ describe('an image', () => {
   });
 });
 
+describe('an image of any kind', () => {
+  const picture = () =>
+    sharp(
+      Uint8Array.from({ length: 12 * 9 * 3 }, (_, i) => (i * 7) % 256),
+      { raw: { width: 12, height: 9, channels: 3 } },
+    );
+  const colour = { ...plain, channels: 3 as const, width: 12, height: 9 };
+  const read = async (bytes: Uint8Array, preprocessing: ImagePreprocessing = colour): Promise<Float32Array> =>
+    (await decodeImage({ name: 'image', bytes }, preprocessing)).data;
+  const distance = (a: Float32Array, b: Float32Array): number =>
+    a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? NaN)), 0) / a.length;
+
+  it.each([
+    ['PNG', (image: sharp.Sharp) => image.png(), 0],
+    ['PNG of 256 colours', (image: sharp.Sharp) => image.png({ palette: true, dither: 0 }), 12],
+    ['JPEG', (image: sharp.Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }), 3],
+    [
+      'progressive JPEG',
+      (image: sharp.Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4', progressive: true }),
+      3,
+    ],
+    ['WebP', (image: sharp.Sharp) => image.webp({ lossless: true }), 0],
+    ['GIF', (image: sharp.Sharp) => image.gif({ dither: 0 }), 12],
+    ['TIFF', (image: sharp.Sharp) => image.tiff({ compression: 'lzw' }), 0],
+    ['AVIF', (image: sharp.Sharp) => image.avif({ lossless: true, chromaSubsampling: '4:4:4' }), 3],
+  ] as const)('is read from %s, whatever its name', async (_, write, error) => {
+    const expected = await read(await picture().png().toBuffer());
+    expect(distance(await read(await write(picture()).toBuffer()), expected)).toBeLessThanOrEqual(error);
+  });
+
+  it('is read from CMYK, with a profile and without', async () => {
+    const expected = await read(await picture().png().toBuffer());
+    const bytes = await picture().toColourspace('cmyk').jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer();
+    expect((await sharp(bytes).metadata()).space).toBe('cmyk');
+    // Printed colours are duller: what is asked is that dark stays dark and light stays light.
+    expect(distance(await read(bytes), expected)).toBeLessThan(64);
+  });
+
+  it('is turned as its camera was held', async () => {
+    const wide = await sharp(Uint8Array.of(0, 100, 200, 40), { raw: { width: 4, height: 1, channels: 1 } })
+      .png()
+      .toBuffer();
+    const turned = await sharp(wide).withMetadata({ orientation: 6 }).jpeg({ quality: 100 }).toBuffer();
+    const tall = { ...plain, width: 1, height: 4 };
+    expect(distance(await read(turned, tall), Float32Array.of(0, 100, 200, 40))).toBeLessThan(3);
+  });
+
+  it('is the first picture of a moving one', async () => {
+    const frames = Uint8Array.from({ length: 2 * 2 * 2 * 3 }, (_, i) => (i < 12 ? 0 : 255));
+    const bytes = await sharp(frames, { raw: { width: 2, height: 4, channels: 3, pageHeight: 2 } })
+      .gif()
+      .toBuffer();
+    expect((await sharp(bytes).metadata()).pages).toBe(2);
+    expect(new Set(await read(bytes, { ...colour, width: 2, height: 2 }))).toEqual(new Set([0]));
+  });
+
+  it('of one pixel fills the whole', async () => {
+    const bytes = await sharp(Uint8Array.of(10, 20, 30), { raw: { width: 1, height: 1, channels: 3 } })
+      .png()
+      .toBuffer();
+    const data = await read(bytes, { ...colour, width: 3, height: 3 });
+    expect([0, 9, 18].map((i) => data[i])).toEqual([10, 20, 30]);
+    expect(new Set(data)).toEqual(new Set([10, 20, 30]));
+  });
+
+  it('has a scale and an offset for each channel where the model says so', async () => {
+    const bytes = await sharp(Uint8Array.of(10, 20, 30), { raw: { width: 1, height: 1, channels: 3 } })
+      .png()
+      .toBuffer();
+    const { data } = await decodeImage(
+      { name: 'rgb', bytes },
+      { ...colour, width: 1, height: 1, scale: [1, 2, 0.5], offset: [0, -40, 1] },
+    );
+    expect([...data]).toEqual([10, 0, 16]);
+  });
+
+  it('of 100 megapixels is read, in the memory of its pixels', async () => {
+    const bytes = await sharp({ create: { width: 10_000, height: 10_000, channels: 3, background: '#102030' } })
+      .png({ compressionLevel: 1 })
+      .toBuffer();
+    const data = await read(bytes, { ...colour, width: 2, height: 2 });
+    expect([0, 4, 8].map((i) => Math.round(data[i] ?? 0))).toEqual([16, 32, 48]);
+  }, 60_000);
+});
+
 describe('a hostile image', () => {
   const refusal = (source: ImageSource): Promise<string> =>
     decodeImage(source, plain).then(
@@ -125,6 +210,25 @@ describe('a hostile image', () => {
     expect(await refusal({ name: 'bomb.png', bytes })).toMatch(
       /^IMAGE_UNREADABLE: .*10001 x 10000 = 100010000 pixels, the limit is 100000000/,
     );
+  });
+
+  it('that is thinner than any picture is refused with the limit', async () => {
+    const bytes = await sharp({ create: { width: 1, height: 70_000, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
+    expect(await refusal({ name: 'hair.png', bytes })).toMatch(
+      /^IMAGE_UNREADABLE: .*it is 1 x 70000, the limit of a side is 65535 pixels/,
+    );
+  });
+
+  it('whose header claims what its bytes do not hold is refused', async () => {
+    const small = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
+    const forged = Buffer.from(small);
+    // The width of a PNG is at byte 16; its checksum is then wrong too.
+    forged.writeUInt32BE(9_000, 16);
+    expect(await refusal({ name: 'forged.png', bytes: forged })).toMatch(/^IMAGE_UNREADABLE: .*'forged\.png'/);
   });
 
   it('whose grey pixels do not fill its size is refused', async () => {
