@@ -6,7 +6,7 @@ import { inferShapes } from '@graft/models/operators/infer-shapes';
 
 /** Operators whose output sizes are known only when they have run. */
 const decidedByData = new Set(
-  'Compress NonZero Unique NonMaxSuppression Loop Scan If StringSplit ImageDecoder SequenceAt TfIdfVectorizer ConcatFromSequence'.split(
+  'Compress NonZero Unique NonMaxSuppression Loop Scan If StringNormalizer StringSplit ImageDecoder SequenceAt TfIdfVectorizer ConcatFromSequence'.split(
     ' ',
   ),
 );

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { elementCount, tensor, tensorFromBytes } from '@graft/core/tensor';
+import { sessionLowering } from '@graft/models/runtime/blocked-convolution.adapter';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { buildTrainingStep } from '@graft/models/training/build-training-step';
 import { loopOf } from '@graft/models/training/loop';
@@ -42,6 +43,7 @@ async function loadTraining(parts, optimizer, together) {
     trainable: job.trainable,
     loss: 'softmax-cross-entropy',
     optimizer,
+    lowering: await sessionLowering(),
     inputShapes: { [shape.name]: [batchSize, ...shape.shape.slice(1)] },
     ...(job.batchNorm !== null && { batchNorm: job.batchNorm }),
   });
