@@ -38,8 +38,8 @@ const convolutions: readonly GradientCase[] = [
   {
     op: 'Conv',
     shapes: [
-      [1, 3, 8, 8],
-      [2, 3, 5, 5],
+      [1, 2, 6, 6],
+      [2, 2, 5, 5],
     ],
     attributes: { strides: [2, 2], pads: [2, 2, 2, 2] },
     note: 'thin and of many taps',
@@ -47,8 +47,8 @@ const convolutions: readonly GradientCase[] = [
   {
     op: 'Conv',
     shapes: [
-      [2, 3, 8, 8],
-      [2, 3, 5, 5],
+      [1, 2, 6, 6],
+      [2, 2, 5, 5],
     ],
     attributes: { strides: [2, 2] },
     note: 'that leaves the last pixels out',
@@ -56,7 +56,7 @@ const convolutions: readonly GradientCase[] = [
   {
     op: 'Conv',
     shapes: [
-      [2, 5, 9, 9],
+      [1, 5, 5, 5],
       [2, 5, 3, 3],
     ],
     attributes: { strides: [1, 1], pads: [0, 2, 1, 1] },

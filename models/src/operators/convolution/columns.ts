@@ -9,14 +9,14 @@
 import { tensor } from '@graft/core/tensor';
 
 import type { GraphBuilder } from '../graph-builder.js';
-import { productOver, type Convolution } from './convolution.js';
+import { isPointwise, isUnstrided, productOver, type Convolution } from './convolution.js';
 import { rowsOf, toChannelsFirst, toChannelsLast } from './layouts.js';
 import { seenPlaces } from './window-places.js';
 
 const placesOf = ({ axes }: Convolution): number => productOver(axes, ({ input }) => input);
 
-/** Whether each window sees one place of its own: then columns are the pixels themselves. */
-const isSame = (conv: Convolution): boolean => conv.taps === 1 && conv.positions === placesOf(conv);
+/** Whether each window sees the place at its own: then columns are the pixels themselves. */
+const isSame = (conv: Convolution): boolean => isPointwise(conv) && isUnstrided(conv);
 
 /** [positions taps, places] or its transpose: 1 where a tap sees a place. */
 function windowMatrix(conv: Convolution, turned: boolean, build: GraphBuilder): string {
