@@ -1,6 +1,6 @@
 /** BatchNormalization in training: https://onnx.ai/onnx/operators/onnx__BatchNormalization.html, Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167 */
 import { GraftError } from '@graft/core/error';
-import { zeros, type Tensor } from '@graft/core/tensor';
+import { tensor, type Tensor } from '@graft/core/tensor';
 
 import type { Dimension, Model, Node, Value } from '../../graph/graph.js';
 import { castTo } from '../../operators/broadcast.js';
@@ -27,8 +27,9 @@ export interface NormalizedModel {
 
 /**
  * The model with its BatchNormalization nodes in training form, unless they are frozen.
- * Each gets two zero tensors of its own for the running statistics: the runtime writes its second and third result over them,
- * and takes a momentum of 0 as 'the statistics of the batch'.
+ * With a momentum of 0 the second and third result are mean and variance of the batch, whatever the running statistics are, and the runtime
+ * writes them over the tensors that stand for those. So each node has two of its own, of numbers that no other constant has: the runtime
+ * joins small constants that are equal, whatever their names, and then mean, variance or a constant of a gradient would be one.
  */
 export function withBatchStatistics(model: Model, mode: BatchNormMode): NormalizedModel {
   if (mode === 'frozen') return { model, normalizations: [] };
@@ -42,11 +43,13 @@ export function withBatchStatistics(model: Model, mode: BatchNormMode): Normaliz
     const prefix = `train/normalization.${normalizations.length}`;
     const [mean, variance] = [`${prefix}/mean`, `${prefix}/variance`];
     const channels = channelsOf(model, runningMean, node);
-    for (const name of [mean, variance]) added.set(`${name}.zero`, zeros('float32', [channels]));
+    for (const name of [mean, variance]) {
+      added.set(`${name}.over`, tensor('float32', [channels], new Float32Array(channels).fill(Math.PI + added.size)));
+    }
     normalizations.push({ x, mean, variance, runningMean, runningVariance });
     return {
       ...node,
-      inputs: [x, scale, bias, `${mean}.zero`, `${variance}.zero`],
+      inputs: [x, scale, bias, `${mean}.over`, `${variance}.over`],
       outputs: [y, mean, variance],
       attributes: {
         ...node.attributes,
