@@ -7,11 +7,15 @@ import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
 import type { Model, Node } from '../graph/graph.js';
 import { GraphBuilder, type Attributes } from '../operators/graph-builder.js';
 import { declarationsOf, inferShapes } from '../operators/infer-shapes.js';
-import { reference, type Array64 } from '../operators/reference.contract.js';
+import type { Array64, References } from '../operators/array64.contract.js';
+import { convReferences } from '../operators/conv.cases.contract.js';
+import { poolReferences } from '../operators/pools/pool.cases.contract.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from './build-training-step.js';
 import { addForward } from './forward.js';
 import { gradientsOf, modelOf, relativeError } from './gradient-graph.contract.js';
+
+const reference: References = { ...convReferences, ...poolReferences };
 
 interface Case {
   readonly op: 'Conv' | 'AveragePool';
@@ -190,8 +194,9 @@ function derivative(
     // The derivative by the bias has no input in it, that by the input no bias.
     return index === 2 || i === 2 ? { shape, data: zeros } : { shape, data };
   });
-  const output = run(node, moved);
-  return output.data.reduce((sum, value, i) => sum + value * (onto.data[i] ?? NaN), 0);
+  const results = run(node, moved);
+  const [output] = 'data' in results ? [results] : results;
+  return (output?.data ?? [NaN]).reduce((sum, value, i) => sum + value * (onto.data[i] ?? NaN), 0);
 }
 
 function expectKept(model: Model): void {
@@ -263,6 +268,16 @@ describe('the form of a small plane as a matrix product', () => {
       nodes: (build) => build.add('AveragePool', [build.add('Cast', ['x'], { to: 10 })], { kernel_shape: [2, 2] }),
     });
     expectKept(model);
+  });
+
+  it('is not used where the session has blocks of channels', () => {
+    const model = modelFor(conv([2, 8, 7, 7], 3, { pads: [1, 1, 1, 1] }));
+    const scope = declarationsOf(model, { x: [2, 8, 7, 7] });
+    const build = new GraphBuilder(scope, 'forward/', { blockedChannels: 8 });
+    expect(addForward(model.graph.nodes, build)).toEqual(model.graph.nodes);
+    const own = build.nodes.filter(({ domain }) => domain === 'com.microsoft.nchwc').map(({ op }) => op);
+    expect(own).toEqual(['ReorderInput', 'Conv', 'ReorderOutput']);
+    expect(scope.of('y')).toEqual({ dtype: 'float32', shape: [2, 8, 7, 7] });
   });
 
   it('leaves no depthwise operator in a training step', () => {

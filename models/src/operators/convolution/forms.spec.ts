@@ -167,7 +167,8 @@ function difference(found: Tensor, { shape, data }: { shape: readonly number[]; 
 async function faults(given: Given, seed: number): Promise<string[]> {
   const conv = convolution(given);
   if (conv === undefined) return [];
-  const { batch, channels, filters, group, axes } = conv;
+  const { channels, filters, group, axes } = conv;
+  const { batch } = given;
   const feeds = {
     x: values([batch, channels, ...axes.map(({ input }) => input)], seed),
     w: values([filters, channels / group, ...axes.map(({ kernel }) => kernel)], seed + 1),
