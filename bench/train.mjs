@@ -3,19 +3,17 @@
  * Each engine is a process of its own with the same weights and batches; blocks of steps of all alternate. What counts is the
  * least of each, medians stand beside. Gradients and the weights after 20 steps are compared with PyTorch in float64.
  */
-import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { startEngine } from './support/engine-process.mjs';
-import { machine } from './support/processes.mjs';
+import { startEngines } from './support/engine-process.mjs';
+import { least, machine, median } from './support/processes.mjs';
 import { writeJob } from './support/training-job.mjs';
 import { trainingNets } from './support/training-nets.mjs';
 
 const seed = 7;
 const checkedSteps = 20;
-const support = join(import.meta.dirname, 'support');
 
 /** torch.compile needs a C++ compiler and minutes; where either lacks, the mode is left out and named. */
 const modesOf = (net) => [
@@ -23,29 +21,6 @@ const modesOf = (net) => [
   ...(net.torch.net.includes('transformer') || net.torch.net === 'dense head' ? [] : ['channels_last']),
   'compile',
 ];
-
-const least = (values) => Math.min(...values);
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-function pythonOf() {
-  const python = process.env.GRAFT_PYTHON ?? 'python3';
-  return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0 ? python : undefined;
-}
-
-/** All engines of a case that start, by name: 'graft', 'eager' and PyTorch's other modes. */
-async function startEngines(name, folder, { threads, modes, loop }) {
-  const env = { OMP_NUM_THREADS: String(threads) };
-  const engines = {
-    graft: await startEngine('node', [join(support, 'training-engine.mjs'), folder, name, String(seed), String(loop)]),
-  };
-  if (engines.graft === undefined) throw new Error(`graft's engine did not start for ${name}`);
-  const python = pythonOf();
-  for (const mode of python === undefined ? [] : ['eager', ...modes]) {
-    const options = { env, readyMs: 240_000, quiet: mode === 'compile' };
-    engines[mode] = await startEngine(python, [join(support, 'torch_engine.py'), folder, mode], options);
-  }
-  return engines;
-}
 
 /** Times of each engine over `blocks` rounds in turn. */
 async function timesOf(engines, { together, samples }, blocks) {
@@ -100,6 +75,7 @@ async function measure(name, { threads, blocks, modes, loop, timesOnly }) {
   const folder = writeJob(net, { batchSize: 32, batches: 4, seed, threads });
   try {
     const engines = await startEngines(name, folder, {
+      seed,
       threads,
       modes: modes ?? modesOf(net),
       loop: loop ?? net.loop ?? 1,

@@ -1,5 +1,6 @@
 /** An engine in a process of its own: one JSON line in, one JSON line out. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 /**
@@ -40,4 +41,25 @@ export async function startEngine(program, args, { env = {}, readyMs = 120_000, 
       await ended;
     },
   };
+}
+
+/** The Python that has PyTorch, or undefined. */
+function pythonOf() {
+  const python = process.env.GRAFT_PYTHON ?? 'python3';
+  return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0 ? python : undefined;
+}
+
+/** All engines of a job that start, by name: 'graft', 'eager' and PyTorch's other `modes`. */
+export async function startEngines(name, folder, { seed, threads, modes, loop = 1 }) {
+  const support = import.meta.dirname;
+  const args = [join(support, 'training-engine.mjs'), folder, name, String(seed), String(loop)];
+  const engines = { graft: await startEngine('node', args) };
+  if (engines.graft === undefined) throw new Error(`graft's engine did not start for ${name}`);
+  const python = pythonOf();
+  const env = { OMP_NUM_THREADS: String(threads) };
+  for (const mode of python === undefined ? [] : ['eager', ...modes]) {
+    const options = { env, readyMs: 240_000, quiet: mode === 'compile' };
+    engines[mode] = await startEngine(python, [join(support, 'torch_engine.py'), folder, mode], options);
+  }
+  return engines;
 }

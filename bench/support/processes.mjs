@@ -71,3 +71,7 @@ export function machine() {
     platform: process.platform,
   };
 }
+
+export const least = (values) => Math.min(...values);
+
+export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];

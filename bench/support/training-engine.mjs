@@ -106,6 +106,26 @@ function gathererOf(data, together) {
   };
 }
 
+/** The trunk's features of each batch, computed once, and the time that each took. */
+async function featuresOf({ parts, trunk, step }, data) {
+  const [ms, cpuMs, cached] = [[], [], []];
+  for (const { features, labels } of data) {
+    const [begin, cpu] = [performance.now(), process.cpuUsage()];
+    const fetches = await trunk.run({ [parts.trunk.graph.inputs[0].name]: features });
+    cached.push({ features: fetches[step.inputs[0].name], labels });
+    const { user, system } = process.cpuUsage(cpu);
+    cpuMs.push((user + system) / 1000);
+    ms.push(performance.now() - begin);
+  }
+  return { times: { ms, cpuMs }, cached };
+}
+
+/** Times of the trunk over every batch, and of steps of the tail on what it gave. */
+async function timedCached(training, data, command) {
+  const { times, cached } = await featuresOf(training, data);
+  return { trunk: times, tail: await timed({ ...training, trunk: undefined }, cached, command) };
+}
+
 /** Times of `samples` stretches of `steps` steps, each in one run or several. */
 async function timed(training, data, { together: steps, samples }) {
   const { next } = trainingOf(training, data, job.optimizer.learningRate);
@@ -157,13 +177,13 @@ const training = await loadTraining(partsOf(net, Number(seed)), job.optimizer, N
 await trainingOf(training, data, job.optimizer.learningRate).next();
 const { buildMs, sessionMs, nodes } = training;
 console.log(JSON.stringify({ buildMs, sessionMs, nodes, bareBytes }));
+const answers = {
+  steps: (command) => timed(training, data, command),
+  cached: (command) => timedCached(training, data, command),
+  peak: () => ({ peakBytes: peakBytes(process.pid) }),
+  check: (command) => check(training, data, command),
+};
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
-  const answer =
-    command.do === 'steps'
-      ? await timed(training, data, command)
-      : command.do === 'peak'
-        ? { peakBytes: peakBytes(process.pid) }
-        : await check(training, data, command);
-  console.log(JSON.stringify(answer));
+  console.log(JSON.stringify(await answers[command.do](command)));
 }
