@@ -1,8 +1,8 @@
 /** What an Evaluate instruction asks: measure a candidate, in float32 and int8, on the site's held-out examples. */
+import { blobsOf } from '@graft/models/pipeline/pipeline';
 import type * as wire from '@graft/protos/messages';
 
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';
-import { blobsOf } from '../releases/release-manifest.js';
 import type { AgentContext, JobControl } from './agent-context.js';
 import { fetchBlobs } from './fetch-blobs.driver.js';
 import { checkDeadline, readPipeline } from './plan.js';

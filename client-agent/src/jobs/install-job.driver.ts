@@ -1,10 +1,11 @@
 /** What an Install instruction asks: verify the release's signature, fetch its blobs, install it, tell. */
 import { GraftError } from '@graft/core/error';
+import { blobsOf } from '@graft/models/pipeline/pipeline';
 import { verifyRelease } from '@graft/protos/identity/signatures';
 import type * as wire from '@graft/protos/messages';
 
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';
-import { blobsOf, parseReleaseManifest } from '../releases/release-manifest.js';
+import { parseReleaseManifest } from '../releases/release-manifest.js';
 import { currentRelease, installRelease, pruneReleases } from '../releases/release-store.adapter.js';
 import type { AgentContext, JobControl } from './agent-context.js';
 import { fetchBlobs } from './fetch-blobs.driver.js';

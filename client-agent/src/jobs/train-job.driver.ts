@@ -1,12 +1,12 @@
 /** What a Train instruction asks: verify the plan, fetch the model, have the trainer fit and seal, sign the manifest. */
 import { GraftError } from '@graft/core/error';
+import { blobsOf } from '@graft/models/pipeline/pipeline';
 import { seedFrom } from '@graft/core/random';
 import { encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import { signUpdate, verifyRoundKey } from '@graft/protos/identity/signatures';
 import type * as wire from '@graft/protos/messages';
 
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';
-import { blobsOf } from '../releases/release-manifest.js';
 import type { BaseCheckpoint, SealedUpdate, SealTo } from '../trainer/trainer-calls.js';
 import type { AgentContext, JobControl } from './agent-context.js';
 import { fetchBlobs } from './fetch-blobs.driver.js';

@@ -1,6 +1,6 @@
 /** What a release is, as the coordinator signs it: which model for which task, and what was measured of it. */
 import { GraftError } from '@graft/core/error';
-import { pipelineSchema, type BlobRef, type Pipeline } from '@graft/models/pipeline/pipeline';
+import { pipelineSchema } from '@graft/models/pipeline/pipeline';
 import { z } from 'zod';
 
 /** Fields that this version does not know are kept: they are signed too. */
@@ -32,16 +32,4 @@ export function parseReleaseManifest(bytes: Uint8Array): ReleaseManifest {
     `the manifest of the release: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'does not match its schema'}`,
     { cause: parsed.error },
   );
-}
-
-/** Every blob of a pipeline, each once. */
-export function blobsOf(...pipelines: readonly (Pipeline | undefined)[]): BlobRef[] {
-  const blobs = new Map<string, BlobRef>();
-  for (const pipeline of pipelines) {
-    for (const part of [pipeline?.trunk, pipeline?.tail]) {
-      if (part === undefined) continue;
-      for (const blob of [part.graph, ...part.weights]) blobs.set(blob.hash, blob);
-    }
-  }
-  return [...blobs.values()];
 }

@@ -8,9 +8,10 @@ import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promis
 import { basename, join } from 'node:path';
 
 import { GraftError } from '@graft/core/error';
+import { blobsOf } from '@graft/models/pipeline/pipeline';
 
 import { isMissing, readIfPresent, syncFolder, writeFileAtomically } from '../config/files.adapter.js';
-import { blobsOf, parseReleaseManifest, type ReleaseManifest } from './release-manifest.js';
+import { parseReleaseManifest, type ReleaseManifest } from './release-manifest.js';
 
 export interface InstalledRelease {
   readonly manifest: ReleaseManifest;

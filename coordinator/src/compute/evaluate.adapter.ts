@@ -8,9 +8,10 @@ import { GraftError } from '@graft/core/error';
 import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
 import { summariseLatency, type Latency } from '@graft/models/evaluate/latency';
 import { klSumOf, measureLogits, type Measures } from '@graft/models/evaluate/measures';
-import { stack } from '@graft/models/pipeline/features';
+import { bindInputs, stackExamples, type ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
 import type { Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { predictLogits } from '@graft/models/training/predict-logits';
+import type { Value } from '@graft/models/graph/graph';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import type { Session } from '@graft/models/runtime/runtime';
 
@@ -30,6 +31,8 @@ const keptTrunks = 4;
 
 interface Loaded {
   readonly session: Session;
+  readonly inputs: readonly Value[];
+  /** The first of them. */
   readonly input: string;
   readonly output: string;
 }
@@ -63,7 +66,7 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
     const known = trunks.get(key);
     if (known !== undefined) return known;
     const loaded = await load(part, blobs);
-    const trunk = { loaded, features: await featuresOf(loaded, inputs) };
+    const trunk = { loaded, features: await outputsOf(loaded, inputs) };
     trunks.set(key, trunk);
     const [oldest] = trunks.keys();
     if (trunks.size > keptTrunks && oldest !== undefined) {
@@ -77,8 +80,10 @@ export function createEvaluator(blobs: Pick<Blobs, 'path'>): Evaluator {
     const trunk = pipeline.trunk && (await trunkOf(pipeline.trunk, holdOut, inputs));
     const tail = await load(pipeline.tail, blobs);
     try {
-      const features = trunk?.features ?? stack(inputs);
-      const logits = await predictLogits(tail.session, tail, { features, batchSize });
+      const logits =
+        trunk === undefined
+          ? await outputsOf(tail, inputs)
+          : await predictLogits(tail.session, tail, { features: trunk.features, batchSize });
       // How long a graph takes does not depend on the values of its weights: the same graphs are timed once.
       const graphs = `${pipeline.trunk?.graph.hash ?? ''} ${pipeline.tail.graph.hash}`;
       const { p50Ms, p95Ms } = latencies.get(graphs) ?? (await latencyOf(inputs, trunk?.loaded, tail));
@@ -113,20 +118,20 @@ async function load(part: Part, blobs: Pick<Blobs, 'path'>): Promise<Loaded> {
   // One thread: the same bits on every run, and a latency that means the same on every machine.
   const session = await onnxRuntime.load(model, { threads: 1, purpose: 'inference' });
   const { inputs, outputs } = model.graph;
-  return { session, input: inputs[0]?.name ?? '', output: outputs[0]?.name ?? '' };
+  return { session, inputs, input: inputs[0]?.name ?? '', output: outputs[0]?.name ?? '' };
 }
 
-/** What the trunk makes of all examples, batch by batch. Throws MODEL_MALFORMED where it is not one row an example. */
-async function featuresOf(trunk: Loaded, inputs: Examples['inputs']): Promise<Tensor<'float32'>> {
+/** What a part makes of all examples, batch by batch. Throws MODEL_MALFORMED where it is not one row an example. */
+async function outputsOf(part: Loaded, inputs: Examples['inputs']): Promise<Tensor<'float32'>> {
   const batches: Tensor<'float32'>[] = [];
   for (let begin = 0; begin < inputs.length; begin += batchSize) {
     const batch = inputs.slice(begin, begin + batchSize);
-    const value = (await trunk.session.run({ [trunk.input]: stack(batch) }))[trunk.output];
+    const value = (await part.session.run(bindInputs(part.inputs, stackExamples(batch))))[part.output];
     if (value?.dtype !== 'float32' || value.shape[0] !== batch.length) {
       const got = value === undefined ? 'nothing' : `${value.dtype} [${value.shape.join(', ')}]`;
       throw new GraftError(
         'MODEL_MALFORMED',
-        `the trunk gives ${got} as '${trunk.output}' for ${batch.length} examples`,
+        `a part of the pipeline gives ${got} as '${part.output}' for ${batch.length} examples`,
       );
     }
     batches.push(value);
@@ -145,13 +150,18 @@ async function featuresOf(trunk: Loaded, inputs: Examples['inputs']): Promise<Te
 async function latencyOf(inputs: Examples['inputs'], trunk: Loaded | undefined, tail: Loaded): Promise<Latency> {
   const samplesMs: number[] = [];
   for (let run = 0; run < warmUpRuns + latencyRuns; run++) {
-    const example = stack(inputs.slice(run % inputs.length, (run % inputs.length) + 1));
+    const example = stackExamples(inputs.slice(run % inputs.length, (run % inputs.length) + 1));
     const startMs = performance.now();
-    const middle = trunk === undefined ? example : (await trunk.session.run({ [trunk.input]: example }))[trunk.output];
-    await tail.session.run({ [tail.input]: middle ?? tensor('float32', [0], new Float32Array()) });
+    const middle = trunk === undefined ? example : await featuresOf(trunk, example);
+    await tail.session.run(bindInputs(tail.inputs, middle));
     if (run >= warmUpRuns) samplesMs.push(performance.now() - startMs);
   }
   return summariseLatency(samplesMs);
+}
+
+async function featuresOf({ session, inputs, output }: Loaded, example: ExampleTensors): Promise<ExampleTensors> {
+  const value = (await session.run(bindInputs(inputs, example)))[output];
+  return value === undefined ? {} : { [output]: value };
 }
 
 /** JSON has no Infinity: answers that are infinitely far apart stay as far apart as numbers go. */

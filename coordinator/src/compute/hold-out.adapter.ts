@@ -1,16 +1,18 @@
 /**
- * The hold-out examples of a task: a safetensors blob with `labels` (int32 [N]) and either `images` (uint8 [N, height, width], grey)
- * or `features` (float32 [N, length]).
+ * The hold-out examples of a task: a safetensors blob with `labels` (int32 [N]) and, for images, `images` (uint8 [N, height, width], grey);
+ * for rows of numbers `features` (float32 [N, length]); for tables, texts and tensors what preprocessing makes of them, by name:
+ * `numbers` and `categories`, `input_ids` and the others, `x`.
  */
 import { GraftError } from '@graft/core/error';
-import { tensor, type Tensor } from '@graft/core/tensor';
+import { bytesOf, bytesPerElement, elementCount, tensorFromBytes, type Tensor } from '@graft/core/tensor';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
 import { decodeImage } from '@graft/models/pipeline/image.adapter';
-import type { Preprocessing } from '@graft/models/pipeline/preprocessing';
+import type { ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
+import { exampleInputs, type Preprocessing } from '@graft/models/pipeline/preprocessing';
 
 export interface Examples {
-  /** float32, without a batch dimension. */
-  readonly inputs: readonly Tensor<'float32'>[];
+  /** Without a batch dimension. */
+  readonly inputs: readonly ExampleTensors[];
   readonly labels: Int32Array;
 }
 
@@ -23,7 +25,7 @@ export async function readHoldOut(bytes: Uint8Array, preprocessing: Preprocessin
   const wrong = labels.data.findIndex((label) => label < 0 || label >= classes);
   if (wrong >= 0) throw invalid(`has label ${labels.data[wrong]} at ${wrong}, the task has ${classes} classes`);
   const inputs =
-    preprocessing.kind === 'image' ? await images(weights, preprocessing) : features(weights, preprocessing);
+    preprocessing.kind === 'image' ? await images(weights, preprocessing) : prepared(weights, preprocessing);
   if (inputs.length !== labels.data.length || inputs.length === 0) {
     throw invalid(`has ${inputs.length} examples and ${labels.data.length} labels`);
   }
@@ -33,7 +35,7 @@ export async function readHoldOut(bytes: Uint8Array, preprocessing: Preprocessin
 async function images(
   weights: ReadonlyMap<string, Tensor>,
   preprocessing: Extract<Preprocessing, { kind: 'image' }>,
-): Promise<Tensor<'float32'>[]> {
+): Promise<ExampleTensors[]> {
   const all = weights.get('images');
   const [count, height, width] = all?.shape ?? [];
   if (
@@ -47,23 +49,35 @@ async function images(
   }
   const area = height * width;
   const { data } = all;
-  const decode = (i: number): Promise<Tensor<'float32'>> =>
-    decodeImage({ name: `example ${i}`, grey: data.subarray(i * area, (i + 1) * area), width, height }, preprocessing);
+  const decode = async (i: number): Promise<ExampleTensors> => {
+    const grey = data.subarray(i * area, (i + 1) * area);
+    return { x: await decodeImage({ name: `example ${i}`, grey, width, height }, preprocessing) };
+  };
   return Promise.all(Array.from({ length: count }, (_, i) => decode(i)));
 }
 
-function features(
-  weights: ReadonlyMap<string, Tensor>,
-  { length }: Extract<Preprocessing, { kind: 'features' }>,
-): Tensor<'float32'>[] {
-  const all = weights.get('features');
-  if (all?.dtype !== 'float32' || all.shape.length !== 2 || all.shape[1] !== length) {
-    throw invalid(`has no float32 tensor 'features' of shape [N, ${length}]`);
-  }
-  const { data } = all;
-  return Array.from({ length: all.shape[0] ?? 0 }, (_, i) =>
-    tensor('float32', [length], data.subarray(i * length, (i + 1) * length)),
+/** Tensors [N, ...] under the names of the example's inputs; a row of numbers is called 'features'. */
+function prepared(weights: ReadonlyMap<string, Tensor>, preprocessing: Preprocessing): ExampleTensors[] {
+  const wanted = exampleInputs(preprocessing).map(({ name, ...input }) => {
+    const stored = preprocessing.kind === 'features' ? 'features' : name;
+    const all = weights.get(stored);
+    if (all?.dtype !== input.dtype || all.shape.slice(1).join() !== input.shape.join() || all.shape.length === 0) {
+      throw invalid(`has no ${input.dtype} tensor '${stored}' of shape [N, ${input.shape.join(', ')}]`);
+    }
+    return [name, all] as const;
+  });
+  const counts = wanted.map(([, { shape }]) => shape[0] ?? 0);
+  const count = Math.min(...counts);
+  if (counts.some((other) => other !== count)) throw invalid(`has tensors of ${counts.join(' and ')} examples`);
+  return Array.from({ length: count }, (_, i) =>
+    Object.fromEntries(wanted.map(([name, all]) => [name, rowOf(all, i)])),
   );
+}
+
+function rowOf(all: Tensor, row: number): Tensor {
+  const shape = all.shape.slice(1);
+  const rowBytes = elementCount(shape) * bytesPerElement[all.dtype];
+  return tensorFromBytes(all.dtype, shape, bytesOf(all).subarray(row * rowBytes, (row + 1) * rowBytes));
 }
 
 function invalid(why: string): GraftError {

@@ -7,13 +7,13 @@ import { zeros, type Tensor } from '@graft/core/tensor';
 import { encodeSafetensors } from '@graft/models/formats/safetensors';
 import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { cutAt } from '@graft/models/graph/cut';
-import { withExampleShape } from '@graft/models/graph/example-shape';
+import { withExampleInputs } from '@graft/models/graph/example-shape';
 import type { Model } from '@graft/models/graph/graph';
 import { withHead } from '@graft/models/graph/head';
 import { loadPart, partsOf } from '@graft/models/pipeline/load-part';
 import type { ModelCard } from '@graft/models/pipeline/model-card';
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
-import { exampleShape } from '@graft/models/pipeline/preprocessing';
+import { exampleInputs } from '@graft/models/pipeline/preprocessing';
 import type { FitTask, ProbeTask } from '@graft/models/pipeline/task-spec';
 import { encodeDownlink } from '@graft/models/quantize/downlink';
 import { foldConstants } from '@graft/models/quantize/fold';
@@ -71,7 +71,7 @@ interface FitSource {
 
 async function prepareFit(task: FitTask, { taskId, seed, card, model }: FitSource, blobs: Blobs): Promise<Prepared> {
   const { features, labels, preprocessing } = task;
-  const sized = withExampleShape(model, exampleShape(preprocessing));
+  const sized = withExampleInputs(model, exampleInputs(preprocessing));
   const length = card?.features.find(({ tensor: name }) => name === features)?.length;
   const headed = withHead(sized, { features, classes: labels.length, seed, ...(length !== undefined && { length }) });
   const joint = task.scope === 'head' ? features : inputOfNode(headed, task.scope.slice('from:'.length));

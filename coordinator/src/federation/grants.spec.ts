@@ -43,6 +43,19 @@ test('an agent may read what its instructions name, and nothing else', () => {
   expect(all.mayRead('one', hash('hold-out data'))).toBe(false);
 });
 
+test('an agent may read the tokenizer that its texts need', () => {
+  const all = grants();
+  const preprocessing = JSON.stringify({ kind: 'text', tokenizer: ref('tokenizer'), maxLength: 8 });
+  const train = {
+    ...plan(ref('base')),
+    work: 'fit' as const,
+    fit: { pipeline: { ...pipeline('a'), preprocessing }, training: '{}', seed: 1, calibrateTrunk: false },
+  };
+  all.instructed('one', { id: '1', kind: 'train', train });
+  expect(all.mayRead('one', hash('tokenizer'))).toBe(true);
+  expect(all.mayRead('two', hash('tokenizer'))).toBe(false);
+});
+
 test('what was named long ago is forgotten, what was named lately is not', () => {
   const all = grants();
   for (let i = 0; i < 5_000; i++) all.instructed('one', { id: `${i}`, kind: 'train', train: plan(ref(`base ${i}`)) });

@@ -3,6 +3,7 @@
  * Kept in memory only: unsettled instructions are sent again on every connection, and grant the same again.
  */
 import { GraftError } from '@graft/core/error';
+import { preprocessingSchema } from '@graft/models/pipeline/preprocessing';
 import type * as wire from '@graft/protos/messages';
 
 /** Blobs that one agent may read at the same time; a plan names about ten. */
@@ -102,9 +103,17 @@ function blobsOf(instruction: wire.Instruction): string[] {
 }
 
 function inPipeline(pipeline: wire.Pipeline | null | undefined): string[] {
-  return [pipeline?.trunk, pipeline?.tail].flatMap((part) =>
+  if (pipeline === null || pipeline === undefined) return [];
+  const parts = [pipeline.trunk, pipeline.tail].flatMap((part) =>
     part === null || part === undefined ? [] : [...blobOf(part.graph), ...part.weights.flatMap(blobOf)],
   );
+  return [...parts, ...inPreprocessing(pipeline.preprocessing)];
+}
+
+/** The tokenizer of a text. */
+function inPreprocessing(text: string): string[] {
+  const preprocessing = preprocessingSchema.safeParse(JSON.parse(text)).data;
+  return preprocessing?.kind === 'text' ? [preprocessing.tokenizer.hash] : [];
 }
 
 const blobOf = (blob: wire.BlobRef | null): string[] => (blob === null ? [] : [blob.hash]);
