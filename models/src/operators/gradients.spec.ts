@@ -11,6 +11,7 @@ import { matmulCases } from './products/matmul.cases.contract.js';
 import { normalizationCases } from './normalizations/normalization.cases.contract.js';
 import { poolCases } from './pools/pool.cases.contract.js';
 import { reductionsCases } from './reductions/reductions.cases.contract.js';
+import { gridCases } from './resampling/grid.cases.contract.js';
 import { resizeCases } from './resampling/resize.cases.contract.js';
 import { shapingCases } from './shaping/shaping.cases.contract.js';
 import { classificationLossCases } from './losses/classification.cases.contract.js';
@@ -30,6 +31,7 @@ const cases = [
   ...normalizationCases,
   ...poolCases,
   ...reductionsCases,
+  ...gridCases,
   ...resizeCases,
   ...shapingCases,
   ...classificationLossCases,

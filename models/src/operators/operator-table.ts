@@ -23,6 +23,9 @@ import { trigonometricOperators } from './pointwise/trigonometric.js';
 import { poolOperators } from './pools/pool.js';
 import { cumulativeOperators } from './reductions/cumulative.js';
 import { reductionOperators } from './reductions/reduce.js';
+import { affineGridOperators } from './resampling/affine-grid.js';
+import { col2ImOperators } from './resampling/col2im.js';
+import { gridSampleOperators } from './resampling/grid-sample.js';
 import { resizeOperators } from './resampling/resize.js';
 import { recurrentOperators } from './recurrent/recurrent.js';
 import { topKOperators } from './selection/top-k.js';
@@ -61,6 +64,9 @@ export const operatorTable: OperatorRows = withTfjs({
   ...poolOperators,
   ...normalizationOperators,
   ...recurrentOperators,
+  ...affineGridOperators,
+  ...col2ImOperators,
+  ...gridSampleOperators,
   ...resizeOperators,
   ...classificationLossOperators,
   ...dropoutOperators,

@@ -1,9 +1,9 @@
 /** Pools: https://onnx.ai/onnx/operators/onnx__AveragePool.html, onnx__MaxPool.html */
 import { castTo, expandLike, maskOf } from '../broadcast.js';
-import { knownCount } from '../dimension.js';
+import { knownCount, unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { inputOf, intsOf, malformed, numbersOf, shapeOf } from '../site.js';
+import { inputOf, intsOf, malformed, shapeOf } from '../site.js';
 import { windowOf } from '../window.js';
 import { averageGradient } from './average.js';
 import { maxGradient } from './largest.js';
@@ -26,8 +26,10 @@ function inferGlobalPool(site: Site): Known[] {
 function inferMaxUnpool(site: Site): Known[] {
   const shape = shapeOf(site, 0);
   const { dtype } = inputOf(site, 0);
-  const given = numbersOf(site, 2);
-  if (given !== undefined) return [{ dtype, shape: given }];
+  if (site.inputs[2] !== undefined) {
+    const unknown = shape.map((_, axis) => unknownSize(site.node.name, `size.${axis}`));
+    return [{ dtype, shape: site.inputs[2].elements ?? unknown }];
+  }
   const spatial = shape.length - 2;
   const kernel = intsOf(site.node, 'kernel_shape') ?? [];
   if (kernel.length !== spatial) throw malformed(site.node, `has a window of ${kernel.length} axes over ${spatial}`);

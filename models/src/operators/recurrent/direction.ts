@@ -85,7 +85,7 @@ export function turned(part: Part, value: string): string {
 
 /** The state at the beginning, [1, N, hidden]; zeros where the node has none. */
 export function initialState(part: Part, place: number): string {
-  const { site, build } = part;
+  const { site } = part;
   const given = site.node.inputs[place] ?? '';
   return given === '' ? zeroState(part) : stateOf(part, given);
 }
