@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation, graph to graph: https://arxiv.org/abs/1502.05767, section 3.2 */
+import { namesRead } from '../graph/captures.js';
 import type { Node } from '../graph/graph.js';
 import type { GraphBuilder } from '../operators/graph-builder.js';
 import { operatorOf } from '../operators/operator-table.js';
@@ -34,7 +35,7 @@ export function differentiate(options: DifferentiateOptions, build: GraphBuilder
     return sum;
   };
   for (const node of nodes.toReversed()) {
-    if (!node.inputs.some((name) => active.has(name))) continue;
+    if (!namesRead(node).some((name) => active.has(name))) continue;
     const outputGradients = node.outputs.map(settle);
     if (outputGradients.every((gradient) => gradient === undefined)) continue;
     for (const [i, gradient] of gradientsOf(node, { outputGradients, active, scope }, build).entries()) {
@@ -43,7 +44,9 @@ export function differentiate(options: DifferentiateOptions, build: GraphBuilder
       parts.set(name, [...(parts.get(name) ?? []), gradient]);
     }
   }
-  return new Map(wanted.flatMap((name) => entry(name, settle(name))));
+  const found = new Map(wanted.flatMap((name) => entry(name, settle(name))));
+  for (const name of wanted) if (!found.has(name)) checkBlocked(name, options);
+  return found;
 }
 
 function gradientsOf(
@@ -52,6 +55,12 @@ function gradientsOf(
   build: GraphBuilder,
 ): readonly (string | undefined)[] {
   const { gradient } = operatorOf(node);
+  if (Object.values(node.attributes).some(({ kind }) => kind === 'graph')) {
+    throw gradientMissing(
+      node,
+      'lies on the way from the loss to a trainable weight; gradients do not enter subgraphs',
+    );
+  }
   if (gradient === 'not differentiable') {
     throw notDifferentiable(node, 'lies on the way from the loss to a trainable weight and has no gradient');
   }
@@ -63,13 +72,32 @@ function gradientsOf(
   return gradient({ ...given.scope.siteOf(node), outputs, outputGradients: given.outputGradients, wants }, build);
 }
 
+/**
+ * A value without a gradient may still reach a seed, through a node that makes whole numbers or truth values of it.
+ * Throws NOT_DIFFERENTIABLE for the first such node; returns where there is no way at all.
+ */
+function checkBlocked(wanted: string, { nodes, scope, seeds }: DifferentiateOptions): void {
+  const reached = new Set([wanted]);
+  let blocking: Node | undefined;
+  for (const node of nodes) {
+    if (!namesRead(node).some((name) => reached.has(name))) continue;
+    const outputs = node.outputs.filter((name) => name !== '');
+    if (outputs.every((name) => !isReal(name, scope))) blocking ??= node;
+    for (const name of outputs) reached.add(name);
+  }
+  if (blocking === undefined || ![...seeds.keys()].some((name) => reached.has(name))) return;
+  throw notDifferentiable(blocking, `makes no real numbers of what '${wanted}' gives, so no gradient comes back to it`);
+}
+
+const isReal = (name: string, scope: TypeScope): boolean => scope.of(name).dtype.startsWith('float');
+
 /** What depends on the wanted values, as far as it is made of real numbers. */
 function reachedFrom(wanted: readonly string[], nodes: readonly Node[], scope: TypeScope): Set<string> {
   const active = new Set(wanted);
-  for (const { inputs, outputs } of nodes) {
-    if (!inputs.some((name) => active.has(name))) continue;
-    for (const output of outputs) {
-      if (output !== '' && scope.of(output).dtype.startsWith('float')) active.add(output);
+  for (const node of nodes) {
+    if (!namesRead(node).some((name) => active.has(name))) continue;
+    for (const output of node.outputs) {
+      if (output !== '' && isReal(output, scope)) active.add(output);
     }
   }
   return active;

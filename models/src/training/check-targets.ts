@@ -1,0 +1,43 @@
+/** What is fed as the truth, checked before it comes to the runtime, whose own words would name no role. */
+import { GraftError } from '@graft/core/error';
+import type { Tensor } from '@graft/core/tensor';
+
+import type { Feeds } from '../runtime/runtime.js';
+import type { TargetInput, TrainingStep } from './training-step.js';
+
+/**
+ * Throws DATA_UNSUITABLE where a target is missing, of another type or shape than the step's, or not finite; for weights of classes also where one
+ * is below zero or none is above. Whole-number labels are checked against the classes by checkLabels.
+ */
+export function checkTargets({ targets }: Pick<TrainingStep, 'targets'>, feeds: Feeds): void {
+  for (const target of targets) {
+    const value = feeds[target.name];
+    if (value === undefined) throw unsuitable(target, 'is missing');
+    checkType(target, value);
+    if (value.dtype !== 'float32') continue;
+    const bad = value.data.findIndex((each) => !Number.isFinite(each));
+    if (bad >= 0) throw unsuitable(target, `has the value ${value.data[bad] ?? NaN} at place ${bad}`);
+    if (target.role === 'class-weights') checkWeights(target, value.data);
+  }
+}
+
+function checkType(target: TargetInput, { dtype, shape }: Tensor): void {
+  const wanted = target.shape ?? [];
+  const fits =
+    shape.length === wanted.length && wanted.every((size, axis) => typeof size === 'string' || size === shape[axis]);
+  if (dtype === target.dtype && fits) return;
+  throw unsuitable(target, `is ${dtype} [${shape.join(', ')}], the step takes ${target.dtype} [${wanted.join(', ')}]`);
+}
+
+function checkWeights(target: TargetInput, weights: Float32Array): void {
+  const below = weights.findIndex((weight) => weight < 0);
+  if (below >= 0)
+    throw unsuitable(target, `has the weight ${weights[below] ?? NaN} for class ${below}; none may be below 0`);
+  if (!weights.some((weight) => weight > 0)) throw unsuitable(target, 'has no weight above 0');
+}
+
+function unsuitable({ role, of }: TargetInput, what: string): GraftError {
+  return new GraftError('DATA_UNSUITABLE', `the target '${role}' of '${of}' ${what}`, {
+    details: { role, output: of },
+  });
+}
