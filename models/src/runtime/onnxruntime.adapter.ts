@@ -32,9 +32,9 @@ const isDType = (name: string): name is DType => dtypes.has(name);
 /** Only what goes wrong is logged: warnings name nodes that a user cannot change. */
 const errorsOnly = 3;
 
-function sessionOptions({ threads, purpose }: SessionOptions): ort.InferenceSession.SessionOptions {
+function sessionOptions({ threads, purpose, provider = 'cpu' }: SessionOptions): ort.InferenceSession.SessionOptions {
   return {
-    executionProviders: ['cpu'],
+    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',

@@ -2,12 +2,15 @@
 import type { DType, Tensor } from '@graft/core/tensor';
 
 import type { Model } from '../graph/graph.js';
+import type { ProviderName } from './providers.js';
 
 export interface SessionOptions {
   /** Threads inside one operator; 1 gives the same bits on every run. */
   readonly threads: number;
   /** 'inference' applies every optimisation of the runtime, 'training' the cheap ones. */
   readonly purpose: 'inference' | 'training';
+  /** Where ONNX Runtime computes; what the provider has no kernel for runs on the CPU. Default: the CPU. */
+  readonly provider?: ProviderName;
 }
 
 export type Feeds = Readonly<Record<string, Tensor>>;
