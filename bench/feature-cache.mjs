@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { startEngines } from './support/engine-process.mjs';
+import { endEngines, startEngines } from './support/engine-process.mjs';
 import { least, machine, median } from './support/processes.mjs';
 import { writeJob } from './support/training-job.mjs';
 import { cachedNets } from './support/training-nets.mjs';
@@ -42,7 +42,7 @@ async function measure(name, options) {
   try {
     const engines = await startEngines(name, folder, { seed, threads, modes: [] });
     const times = await timesOf(engines, options);
-    await Promise.all(Object.values(engines).map((engine) => engine?.end()));
+    await endEngines(engines);
     const { ratio, graftCpuMs, torchCpuMs } = totals(times, options, least);
     return {
       bench: 'feature-cache',

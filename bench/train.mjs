@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { startEngines } from './support/engine-process.mjs';
+import { endEngines, startEngines } from './support/engine-process.mjs';
 import { least, machine, median } from './support/processes.mjs';
 import { writeJob } from './support/training-job.mjs';
 import { trainingNets } from './support/training-nets.mjs';
@@ -85,7 +85,7 @@ async function measure(name, { threads, blocks, modes, loop, timesOnly }) {
     const peak = async (engine) => (await engine.ask({ do: 'peak' })).peakBytes;
     const peaks = { peakBytes: await peak(graft), torchPeakBytes: eager && (await peak(eager)) };
     const exactness = timesOnly || eager === undefined ? {} : await exactnessOf(engines, folder);
-    await Promise.all(Object.values(engines).map((engine) => engine?.end()));
+    await endEngines(engines);
     const { nodes, buildMs, sessionMs, bareBytes } = graft.ready;
     return {
       bench: 'train',

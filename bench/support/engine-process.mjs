@@ -63,3 +63,7 @@ export async function startEngines(name, folder, { seed, threads, modes, loop = 
   }
   return engines;
 }
+
+export async function endEngines(engines) {
+  for (const engine of Object.values(engines)) await engine?.end();
+}

@@ -21,8 +21,6 @@ const [, , folder, name, seed, together] = process.argv;
 const net = { ...trainingNets, ...cachedNets }[name];
 const job = JSON.parse(readFileSync(join(folder, 'job.json'), 'utf8'));
 
-const scalar = (value) => tensor('float32', [], Float32Array.of(value));
-
 function batches() {
   const raw = readFileSync(join(folder, 'job.bin'));
   const read = (key) => {

@@ -25,8 +25,13 @@ export function chooseProvider(order: readonly ProviderName[] = providerOrder): 
 /** y = relu(x w): [1, 2] times [2, 2]. */
 function probeModel(): Model {
   const value = (name: string, ...shape: number[]) => ({ name, dtype: 'float32', shape }) as const;
-  const node = (op: string, inputs: string[], output: string) => ({
-    ...{ name: output, op, domain: '', inputs, outputs: [output], attributes: {} },
+  const node = (op: string, inputs: string[], name: string) => ({
+    name,
+    op,
+    domain: '',
+    inputs,
+    outputs: [name],
+    attributes: {},
   });
   return {
     graph: {
