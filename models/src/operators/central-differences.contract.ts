@@ -189,16 +189,10 @@ async function prepare(one: GradientCase, runtime: Runtime): Promise<Prepared> {
 }
 
 function asTensor({ dtype, shape, data }: ConstantInput): Tensor {
-  switch (dtype) {
-    case 'int64':
-      return tensor(dtype, shape, BigInt64Array.from(data, BigInt));
-    case 'int32':
-      return tensor(dtype, shape, Int32Array.from(data));
-    case 'bool':
-      return tensor(dtype, shape, Uint8Array.from(data));
-    case 'float32':
-      return tensor(dtype, shape, Float32Array.from(data));
-  }
+  if (dtype === 'int64') return tensor(dtype, shape, BigInt64Array.from(data, BigInt));
+  if (dtype === 'int32') return tensor(dtype, shape, Int32Array.from(data));
+  if (dtype === 'bool') return tensor(dtype, shape, Uint8Array.from(data));
+  return tensor(dtype, shape, Float32Array.from(data));
 }
 
 /** Values away from each other and from the kinks of the operators, which central differences must not step over. */
@@ -230,7 +224,7 @@ async function findings(bench: Prepared, { run, seed }: { run: Reference; seed: 
   const projected = one.projected ?? [...outputs.keys()];
   const onto = new Map(
     projected.map((i) => {
-      const { shape = [] } = expected[i] ?? {};
+      const shape = expected[i]?.shape ?? [];
       return [i, tensor('float32', shape, valuesOf(shape, seed + 100 + i, [-1, 1]))] as const;
     }),
   );

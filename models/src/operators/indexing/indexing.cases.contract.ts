@@ -173,37 +173,35 @@ const gathering: readonly GradientCase[] = [
 
 const reductions = ['none', 'add', 'mul', 'max', 'min'];
 
-const scattering: readonly GradientCase[] = [
-  ...reductions.flatMap((reduction): GradientCase[] => {
-    const linear = reduction === 'none' || reduction === 'add';
-    // Without a reduction each place is written at most once.
-    const indices = reduction === 'none' ? [1, 0, 2, 0, 2, 1] : [1, 0, 2, 1, 2, 1];
-    return [
-      {
-        op: 'ScatterElements',
-        shapes: [[3, 3], [], [2, 3]],
-        constants: { 1: constant('int64', [2, 3], indices) },
-        attributes: { reduction },
-        linear,
-      },
-      {
-        op: 'ScatterElements',
-        shapes: [[2, 4], [], [2, 2]],
-        constants: { 1: constant('int64', [2, 2], reduction === 'none' ? [1, -1, 0, 2] : [1, 1, 0, -1]) },
-        attributes: { reduction, axis: 1 },
-        symbols: { 0: ['batch', 'width'] },
-        linear,
-      },
-      {
-        op: 'ScatterND',
-        shapes: [[4, 2], [], [3, 2]],
-        constants: { 1: constant('int64', [3, 1], reduction === 'none' ? [1, 3, 0] : [1, 3, 1]) },
-        attributes: { reduction },
-        linear,
-      },
-    ];
-  }),
-];
+const scattering = reductions.flatMap((reduction): GradientCase[] => {
+  const linear = reduction === 'none' || reduction === 'add';
+  // Without a reduction each place is written at most once.
+  const indices = reduction === 'none' ? [1, 0, 2, 0, 2, 1] : [1, 0, 2, 1, 2, 1];
+  return [
+    {
+      op: 'ScatterElements',
+      shapes: [[3, 3], [], [2, 3]],
+      constants: { 1: constant('int64', [2, 3], indices) },
+      attributes: { reduction },
+      linear,
+    },
+    {
+      op: 'ScatterElements',
+      shapes: [[2, 4], [], [2, 2]],
+      constants: { 1: constant('int64', [2, 2], reduction === 'none' ? [1, -1, 0, 2] : [1, 1, 0, -1]) },
+      attributes: { reduction, axis: 1 },
+      symbols: { 0: ['batch', 'width'] },
+      linear,
+    },
+    {
+      op: 'ScatterND',
+      shapes: [[4, 2], [], [3, 2]],
+      constants: { 1: constant('int64', [3, 1], reduction === 'none' ? [1, 3, 0] : [1, 3, 1]) },
+      attributes: { reduction },
+      linear,
+    },
+  ];
+});
 
 const modes = ['reflect', 'edge', 'wrap'];
 

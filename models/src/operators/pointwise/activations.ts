@@ -59,7 +59,7 @@ function parametricRelu(site: GradientSite, build: GraphBuilder): (string | unde
   return [site.wants(0) ? byX() : undefined, site.wants(1) ? unbroadcast(bySlope(), slope, build) : undefined];
 }
 
-/** By x: dy where the bounds leave x as it is. By a bound: the sum of dy where the bound is taken. */
+/** By x: dy where the bounds leave x as it is, which a value at a bound is too: one comparison tells. By a bound: the sum of dy where the bound is taken. */
 function clip(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
   const [dy] = site.outputGradients;
   const [x = '', low = '', high = ''] = site.node.inputs;

@@ -133,7 +133,8 @@ export const shapingReferences: References = {
     const axes = (intsOf(node, 'axes') ?? [...x.shape.keys()]).map((axis) => (axis + x.shape.length) % x.shape.length);
     const shape = x.shape.map((each, axis) => target.data[axes.indexOf(axis)] ?? each);
     const moved = (place: number, axis: number): number => {
-      const [from = 0, to = 0] = [x.shape[axis], shape[axis]];
+      const from = x.shape[axis] ?? 0;
+      const to = shape[axis] ?? 0;
       return from > to ? place + Math.floor((from - to) / 2) : place - Math.floor((to - from) / 2);
     };
     return make(shape, (place) => pickInside(x, place.map(moved)));
