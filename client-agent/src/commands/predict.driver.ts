@@ -1,16 +1,15 @@
 /** `graft-agent predict FILE...`: answers from the installed release, by a trainer process of its own. */
-import { resolve } from 'node:path';
-
 import { GraftError } from '@graft/core/error';
-import type { Preprocessing } from '@graft/models/pipeline/preprocessing';
+import type { Pipeline } from '@graft/models/pipeline/pipeline';
 
 import { agentPaths, type AgentPaths } from '../config/agent-paths.js';
 import { placesOf, readAgentConfig } from '../config/agent-directory.adapter.js';
-import { readRows } from '../data/rows/csv-rows.adapter.js';
-import { readDataConfig } from '../data/dataset.adapter.js';
+import { predictSources } from '../data/predict-sources.adapter.js';
 import { formatTable } from '../output/format.js';
 import { currentRelease, installedRelease, type InstalledRelease } from '../releases/release-store.adapter.js';
-import type { Prediction, PredictSource } from '../trainer/trainer-calls.js';
+import { forSite } from '../trainer/examples/site-statistics.adapter.js';
+import { readSite } from '../trainer/site-examples.adapter.js';
+import type { Prediction, TrainerPlaces } from '../trainer/trainer-calls.js';
 import { createTrainer } from '../trainer/trainer-process.driver.js';
 import type { CommandContext } from './context.driver.js';
 
@@ -19,8 +18,10 @@ export async function predict(context: CommandContext<{ readonly release?: strin
   const paths = agentPaths(directory);
   const config = await readAgentConfig(paths);
   const release = await findRelease(paths, options.release);
-  const { pipeline, id, round, precision } = release.manifest;
-  const inputs = await sourcesOf(args, pipeline.preprocessing, placesOf(paths, config).dataFile);
+  const { id, round, precision } = release.manifest;
+  const places = placesOf(paths, config);
+  const pipeline = await localPipeline(release.manifest.pipeline, places);
+  const inputs = await predictSources(args, pipeline.preprocessing, places.dataFile);
   const trainer = createTrainer();
   try {
     const predictions = await trainer.call('predict', { pipeline, blobs: release.folder, inputs });
@@ -50,32 +51,12 @@ async function findRelease(paths: AgentPaths, id: string | undefined): Promise<I
   );
 }
 
-/** Images as they are; for a model of numbers, every row of the CSV files, in the columns of data.yaml where it names them. */
-async function sourcesOf(
-  files: readonly string[],
-  preprocessing: Preprocessing,
-  dataFile: string,
-): Promise<PredictSource[]> {
-  if (preprocessing.kind === 'image') return files.map((file) => ({ kind: 'image', path: resolve(file) }));
-  const columns = await columnsOf(dataFile);
-  const sources: PredictSource[] = [];
-  for (const file of files) {
-    for (const { name, cells } of await readRows(resolve(file), columns)) {
-      sources.push({ kind: 'features', name: `${file} ${name}`, values: Float32Array.from(cells, Number) });
-    }
-  }
-  return sources;
-}
-
-async function columnsOf(dataFile: string): Promise<readonly string[] | undefined> {
-  try {
-    const config = await readDataConfig(dataFile);
-    return config.format === 'csv' ? config.columns : undefined;
-  } catch (error) {
-    // A site may predict without data of its own: then every column of the file counts.
-    if (error instanceof GraftError && error.code === 'DATA_NOT_FOUND') return undefined;
-    throw error;
-  }
+/** With the site's own statistics in it where the task standardises by site. */
+async function localPipeline(pipeline: Pipeline, places: TrainerPlaces): Promise<Pipeline> {
+  const { preprocessing } = pipeline;
+  if (preprocessing.kind !== 'tabular' || preprocessing.standardise === 'task') return pipeline;
+  const { training } = await readSite(places);
+  return { ...pipeline, preprocessing: await forSite(preprocessing, training, places.splitFile) };
 }
 
 function row(prediction: Prediction): string[] {

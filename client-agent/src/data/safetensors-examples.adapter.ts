@@ -18,6 +18,8 @@ import { readHeader } from './safetensors-header.adapter.js';
 
 type TensorConfig = Extract<DataConfig, { format: 'safetensors' }>;
 
+type TensorSource = Extract<ExampleSource, { kind: 'tensor' }>;
+
 /** Bytes that are read at a time, of as many examples as fit. */
 const readBytes = 4 << 20;
 
@@ -41,8 +43,27 @@ export async function readTensorFiles(config: TensorConfig, skipped: SkipList): 
   return examples;
 }
 
+/** The examples of a file that are to be answered: its tensor `x` [N, ...]. Throws DATA_NOT_FOUND, DATA_FILE_UNREADABLE, WEIGHTS_MALFORMED. */
+export async function tensorInputs(
+  path: string,
+  x: string,
+): Promise<{ readonly name: string; readonly source: TensorSource }[]> {
+  const file = await open(path, 'r').catch((cause: unknown) => {
+    throw new GraftError('DATA_NOT_FOUND', `${path} cannot be read`, { cause });
+  });
+  try {
+    const stored = checkedExamples(tensorOf(await readHeader(file), x), x);
+    return Array.from({ length: stored.count }, (_, i) => ({
+      name: `${path} ${x}[${i}]`,
+      source: sourceAt(path, stored, i),
+    }));
+  } finally {
+    await file.close();
+  }
+}
+
 /** One example as it is stored, half precision widened. Throws DATA_FILE_UNREADABLE where the file has changed since it was scanned. */
-export async function readTensor(source: Extract<ExampleSource, { kind: 'tensor' }>, name: string): Promise<Tensor> {
+export async function readTensor(source: TensorSource, name: string): Promise<Tensor> {
   const { path, offset, dtype, shape } = source;
   const bytes = new Uint8Array(elementCount(shape) * bytesPerElement[dtype]);
   try {
@@ -74,29 +95,46 @@ async function examplesOf(path: string, { x, y }: TensorConfig): Promise<Example
   });
   try {
     const header = await readHeader(file);
-    const examples = tensorOf(header, x);
-    const [count = 0, ...shape] = examples.shape;
-    const exampleBytes = elementCount(shape) * bytesPerElement[examples.dtype];
-    if (examples.shape.length < 2) throw unreadable(`'${x}' is [${examples.shape.join(', ')}], expected [N, ...]`);
-    if (exampleBytes < 1 || exampleBytes > dataLimits.tensorBytes) {
-      throw unreadable(`an example of '${x}' has ${exampleBytes} bytes, the limit is ${dataLimits.tensorBytes}`);
-    }
-    if (count > limits.examplesPerUpdate) {
-      throw unreadable(`'${x}' has ${count} examples, the limit is ${limits.examplesPerUpdate}`);
-    }
+    const stored = checkedExamples(tensorOf(header, x), x);
+    const { count } = stored;
     const labels = await labelsOf(file, tensorOf(header, y), y);
     if (labels.length !== count) throw unreadable(`'${x}' has ${count} examples and '${y}' ${labels.length} labels`);
     const found: Example[] = [];
-    const at = { offset: examples.begin, dtype: examples.dtype, shape };
-    for await (const hash of hashes(file, at, { count, exampleBytes })) {
+    for await (const hash of hashes(file, stored)) {
       const index = found.length;
-      const source = { kind: 'tensor', path, ...at, offset: at.offset + index * exampleBytes } as const;
-      found.push({ name: `${basename(path)} ${x}[${index}]`, hash, label: labels[index] ?? '', source });
+      const name = `${basename(path)} ${x}[${index}]`;
+      found.push({ name, hash, label: labels[index] ?? '', source: sourceAt(path, stored, index) });
     }
     return found;
   } finally {
     await file.close();
   }
+}
+
+/** A tensor of examples, and what one of them is. */
+interface StoredExamples {
+  readonly begin: number;
+  readonly count: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly exampleBytes: number;
+}
+
+function checkedExamples({ shape: all, dtype, begin }: StoredTensor, name: string): StoredExamples {
+  const [count = 0, ...shape] = all;
+  const exampleBytes = elementCount(shape) * bytesPerElement[dtype];
+  if (all.length < 2) throw unreadable(`'${name}' is [${all.join(', ')}], expected [N, ...]`);
+  if (exampleBytes < 1 || exampleBytes > dataLimits.tensorBytes) {
+    throw unreadable(`an example of '${name}' has ${exampleBytes} bytes, the limit is ${dataLimits.tensorBytes}`);
+  }
+  if (count > limits.examplesPerUpdate) {
+    throw unreadable(`'${name}' has ${count} examples, the limit is ${limits.examplesPerUpdate}`);
+  }
+  return { begin, count, dtype, shape, exampleBytes };
+}
+
+function sourceAt(path: string, { begin, dtype, shape, exampleBytes }: StoredExamples, index: number): TensorSource {
+  return { kind: 'tensor', path, offset: begin + index * exampleBytes, dtype, shape };
 }
 
 function tensorOf(header: ReadonlyMap<string, StoredTensor>, name: string): StoredTensor {
@@ -128,15 +166,14 @@ async function labelsOf(file: FileHandle, { dtype, shape, begin, end }: StoredTe
 /** sha256 of type, shape and bytes of each example, in order. */
 async function* hashes(
   file: FileHandle,
-  { offset, dtype, shape }: { readonly offset: number; readonly dtype: DType; readonly shape: readonly number[] },
-  { count, exampleBytes }: { readonly count: number; readonly exampleBytes: number },
+  { begin: start, count, dtype, shape, exampleBytes }: StoredExamples,
 ): AsyncGenerator<string> {
   const perRead = Math.max(1, Math.floor(readBytes / exampleBytes));
   const kind = `${dtype} ${shape.join('x')} `;
   for (let begin = 0; begin < count; begin += perRead) {
     const some = Math.min(perRead, count - begin);
     const bytes = new Uint8Array(some * exampleBytes);
-    await fill(file, bytes, offset + begin * exampleBytes);
+    await fill(file, bytes, start + begin * exampleBytes);
     for (let i = 0; i < some; i++) {
       const example = bytes.subarray(i * exampleBytes, (i + 1) * exampleBytes);
       yield createHash('sha256').update(kind).update(example).digest('hex');

@@ -9,7 +9,7 @@ import { describeCertificate } from '@graft/protos/trust/fingerprint.adapter';
 
 import type { EnrolledAgent } from '../config/agent-directory.adapter.js';
 import { readDataset } from '../data/dataset.adapter.js';
-import type { Example } from '../data/dataset.js';
+import type { Example, ExampleSource } from '../data/dataset.js';
 import { readStatusFile } from '../daemon/status-file.adapter.js';
 import { parseAddress } from '../enrol/enrolment-answers.js';
 import { messageOf } from '../output/output.js';
@@ -107,6 +107,31 @@ export async function checkServer({ config, tls }: EnrolledAgent, timeoutMs: num
   return { name: 'server', verdict: 'PASS', detail };
 }
 
+/** What examples are called, whatever file they are in. */
+const nouns: Readonly<Record<ExampleSource['kind'], string>> = {
+  image: 'images',
+  features: 'rows of numbers',
+  row: 'rows of named columns',
+  text: 'texts',
+  tensor: 'tensors',
+};
+
+/** What one example is, so that it can be compared with what a task takes. */
+function sample([example]: readonly Example[]): string {
+  switch (example?.source.kind) {
+    case 'features':
+      return `, ${example.source.values.length} numbers each`;
+    case 'row':
+      return `, columns ${example.source.columns.slice(0, 6).join(', ')}${example.source.columns.length > 6 ? ', …' : ''}`;
+    case 'tensor':
+      return `, ${example.source.dtype} [${example.source.shape.join(', ')}] each`;
+    case 'text':
+      return example.source.pair === undefined ? '' : ', two each';
+    default:
+      return '';
+  }
+}
+
 /** The examples can be read. */
 export async function checkData({ places }: EnrolledAgent): Promise<CheckResult> {
   const dataset = await readDataset(places.dataFile, places.indexFile);
@@ -114,7 +139,7 @@ export async function checkData({ places }: EnrolledAgent): Promise<CheckResult>
   const unreadable = await undecodable(dataset.examples);
   const named = [...dataset.skipped.map(({ name, reason }) => `${name}: ${reason}`), ...unreadable];
   const bad = dataset.skippedCount + unreadable.length;
-  const summary = `${dataset.examples.length} ${dataset.kind === 'image' ? 'images' : 'rows'}, ${labels.size} classes`;
+  const summary = `${dataset.examples.length} ${nouns[dataset.kind]}, ${labels.size} classes${sample(dataset.examples)}`;
   if (bad === 0) return { name: 'data', verdict: 'PASS', detail: summary };
   return {
     name: 'data',

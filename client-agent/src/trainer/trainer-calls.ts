@@ -7,7 +7,7 @@ import type { PrecisionMeasures, TrainingReport } from '@graft/protos/messages';
 import type { SealContext } from '@graft/protos/sealed/envelope';
 import type { SealedFields } from '@graft/protos/sealed/seal.adapter';
 
-import type { DataSummary } from '../data/dataset.js';
+import type { DataSummary, ExampleSource } from '../data/dataset.js';
 import type { TrainingEstimate } from './training/estimate.js';
 
 /** Where the trainer finds the site's data and its own stores. */
@@ -86,9 +86,9 @@ export interface PredictInput {
   readonly inputs: readonly PredictSource[];
 }
 
+/** An example without a label; an image has its path for a name. */
 export type PredictSource =
-  | { readonly kind: 'image'; readonly path: string }
-  | { readonly kind: 'features'; readonly name: string; readonly values: Float32Array };
+  Extract<ExampleSource, { kind: 'image' }> | (Exclude<ExampleSource, { kind: 'image' }> & { readonly name: string });
 
 export type Prediction =
   | {

@@ -3,8 +3,8 @@ import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import { parse, type CsvError } from 'csv-parse';
 
-import { dataLimits, SkipList } from '../dataset.js';
-import type { ReadRows, TableRow } from './table.js';
+import { dataLimits, type SkipList } from '../dataset.js';
+import type { ReadRows } from './table.js';
 import { decodeCell, fallbackDecoder, openText, type Decoder } from './text-encoding.adapter.js';
 
 export interface CsvFile {
@@ -64,16 +64,6 @@ export function csvRows(file: CsvFile, skipped: SkipList): ReadRows {
       else yield { cells: row, name: `row ${count}` };
     }
   };
-}
-
-/**
- * All rows of a file, for predictions: cells of the named columns, or of every column.
- * Throws DATA_NOT_FOUND, DATA_CONFIG_INVALID.
- */
-export async function readRows(path: string, columns: readonly string[] | undefined): Promise<TableRow[]> {
-  const rows: TableRow[] = [];
-  for await (const row of csvRows({ path }, new SkipList())(columns)) rows.push(row);
-  return rows;
 }
 
 interface Decoding {

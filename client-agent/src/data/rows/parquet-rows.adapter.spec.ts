@@ -2,6 +2,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { jest } from '@jest/globals';
 import { assert, asyncProperty, integer } from 'fast-check';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 
@@ -13,6 +14,9 @@ import { dataFolder, gather, type DataFolder } from './rows.contract.js';
 
 const vectors = join(import.meta.dirname, '../../../../test/vectors/parquet');
 const columns = ['age', 'income', 'visits', 'city', 'member', 'since', 'price', 'risk'];
+
+// Each changed file is written and read; a loaded machine takes its time.
+jest.setTimeout(60_000);
 
 let folder: DataFolder;
 beforeEach(async () => {
@@ -123,7 +127,7 @@ describe('a hostile Parquet file', () => {
           expect(await refusal(bytes)).toMatch(/^(read|DATA_FILE_UNREADABLE|DATA_CONFIG_INVALID)/);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -181,7 +185,8 @@ describe('a hostile Parquet file', () => {
     ['a thousand million values', header(4, 4, 1e9), 'claims 1000000000 values, there is room for 4'],
     ['fewer than no values', header(4, 4, -1), 'claims -1 values'],
   ])('whose page claims %s is refused before anything is made for it', async (_, forged, reason) => {
-    expect(await refusal(withPage(forged, []))).toContain(`DATA_FILE_UNREADABLE`);
-    expect(await refusal(withPage(forged, []))).toContain(reason);
+    const got = await refusal(withPage(forged, []));
+    expect(got).toMatch(/^DATA_FILE_UNREADABLE/);
+    expect(got).toContain(reason);
   });
 });
