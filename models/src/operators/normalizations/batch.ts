@@ -61,8 +61,8 @@ function byRunning(site: GradientSite, dy: string, build: GraphBuilder): (string
 }
 
 /**
- * With a = scale inv and M elements a channel: dx = a dy + b x + c, b = -a inv dscale / M, c = -(b mean + a S1 / M).
- * b x + c is a normalization by constants, which the runtime does in one pass; no normalized x is kept.
+ * With a = scale inv and M elements a channel: dx = a dy + b (x - mean) + c, b = -a inv dscale / M, c = -a S1 / M.
+ * b (x - mean) + c is a normalization by known statistics, which the runtime does in one pass; no normalized x is kept.
  */
 function byBatch(site: GradientSite, dy: string, build: GraphBuilder): (string | undefined)[] {
   const [x = '', scale = ''] = site.node.inputs;
@@ -72,12 +72,13 @@ function byBatch(site: GradientSite, dy: string, build: GraphBuilder): (string |
   const byX = (): string => {
     const a = build.add('Mul', [scale, inverse]);
     const share = build.add('Mul', [a, shareOf(site, { dy, like: a }, build)]);
-    const b = build.add('Neg', [build.add('Mul', [share, build.add('Mul', [inverse, byScale()])])]);
-    const c = build.add('Neg', [build.add('Add', [build.add('Mul', [b, mean]), build.add('Mul', [share, byBias()])])]);
+    const b = build.add('Mul', [build.add('Mul', [share, inverse]), byScale()]);
+    const half = build.add('Mul', [b, build.scalar(-Math.sqrt(notOne), b)]);
+    const c = build.add('Neg', [build.add('Mul', [share, byBias()])]);
     const channels = fixedSize(site, build.shapeOf(scale)[0], 'number of channels');
-    const vector = (value: number): string =>
-      build.constant(floats(build.typeOf(scale).dtype, [channels], Array<number>(channels).fill(value)));
-    const line = build.add('BatchNormalization', [x, b, c, vector(0), vector(1)], { epsilon: { float: 0 } });
+    const spread = floats(build.typeOf(scale).dtype, [channels], Array<number>(channels).fill(notOne));
+    const inputs = [x, half, c, mean, build.constant(spread)];
+    const line = build.add('BatchNormalization', inputs, { epsilon: { float: 0 } });
     return build.add('Add', [build.add('Mul', [dy, alongChannels(a, shapeOf(site, 0).length, build)]), line]);
   };
   return [
@@ -86,6 +87,12 @@ function byBatch(site: GradientSite, dy: string, build: GraphBuilder): (string |
     site.wants(2) ? byBias() : undefined,
   ];
 }
+
+/**
+ * A variance that no other constant has: ONNX Runtime writes the statistics of a node in training mode over those it is given,
+ * and ones or zeros that are shared with such a node would change while the graph runs.
+ */
+const notOne = 0.25;
 
 /** 1 / M. */
 function shareOf(site: GradientSite, { dy, like }: { dy: string; like: string }, build: GraphBuilder): string {

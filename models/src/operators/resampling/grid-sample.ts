@@ -78,7 +78,7 @@ function cornersOf(site: GradientSite, axes: readonly Axis[], build: GraphBuilde
   const before = after.map((share) => build.add('Sub', [build.scalar(1, share), share]));
   const upper = lower.map((place) => build.add('Add', [place, build.scalar(1, place)]));
   return axes
-    .reduce<boolean[][]>((all, _) => all.flatMap((behind) => [false, true].map((next) => [...behind, next])), [[]])
+    .reduce<boolean[][]>((all) => all.flatMap((behind) => [false, true].map((next) => [...behind, next])), [[]])
     .map((behind) => {
       const pixels = behind.map((is, axis) => (is ? upper[axis] : lower[axis]) ?? '');
       const weights = behind.map((is, axis) => (is ? after[axis] : before[axis]) ?? '');
