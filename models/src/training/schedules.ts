@@ -44,7 +44,7 @@ export function rateAt(schedule: Schedule, base: number, step: number, steps: nu
         );
       }
       return base * schedule.factor ** Math.floor(done / schedule.every);
-    case 'cosine':
+    default:
       return cosine(base, base * (schedule.floor ?? 0), done / (steps - warmup));
   }
 }

@@ -6,9 +6,9 @@ const node = (
   inputs: readonly string[],
   output: string,
   attributes: Record<string, Attribute> = {},
-): Node => ({
-  ...{ name: output, op, domain: '', inputs, outputs: [output], attributes },
-});
+): Node => {
+  return { name: output, op, domain: '', inputs, outputs: [output], attributes };
+};
 
 const told = (nodes: readonly Node[]): string[] =>
   nodes.map(({ op, inputs, outputs }) => `${outputs.join()} = ${op}(${inputs.join()})`);

@@ -18,9 +18,7 @@ export function targetTypes(spec: LossSpec, output: ValueType): ReadonlyMap<Targ
   const integers: ValueType = { dtype: 'int32', shape: shape.slice(0, -1) };
   const like: ValueType = { dtype: 'float32', shape };
   const weights: [TargetRole, ValueType][] =
-    'weighted' in spec && spec.weighted === true
-      ? [['class-weights', { dtype: 'float32', shape: shape.slice(-1) }]]
-      : [];
+    'weighted' in spec && spec.weighted ? [['class-weights', { dtype: 'float32', shape: shape.slice(-1) }]] : [];
   switch (spec.kind) {
     case 'softmax-cross-entropy':
       return new Map([['labels', spec.labels === 'soft' ? like : integers], ...weights]);
@@ -31,7 +29,7 @@ export function targetTypes(spec: LossSpec, output: ValueType): ReadonlyMap<Targ
     case 'mse':
     case 'huber':
       return new Map([['values', like]]);
-    case 'distillation':
+    default:
       return new Map<TargetRole, ValueType>([
         ['teacher', like],
         ...(spec.hard === 0 ? [] : [['labels', integers] as const]),
@@ -53,7 +51,7 @@ export function addLoss(spec: LossSpec, site: LossSite, build: GraphBuilder): Lo
       return squaredError(site, build);
     case 'huber':
       return huber(spec, site, build);
-    case 'distillation':
+    default:
       return distillation(spec, site, build);
   }
 }

@@ -26,8 +26,7 @@ export function addUpdate(spec: OptimizerSpec, update: Update, build: GraphBuild
       return adagrad(spec, update, build);
     case 'rmsprop':
       return rmsprop(spec, update, build);
-    case 'lars':
-    case 'lamb':
+    default:
       return adaptive(spec, update, build);
   }
 }

@@ -117,9 +117,9 @@ function adaptedNodes(node: Node, weight: Adapted): Node[] {
   const [y = ''] = node.outputs;
   const { a, b } = factorNames(weight.name);
   const value = (part: string): string => `lora/${y}/${part}`;
-  const made = (op: string, inputs: readonly string[], output: string, attributes: Node['attributes'] = {}): Node => ({
-    ...{ name: output, op, domain: '', inputs, outputs: [output], attributes },
-  });
+  const made = (op: string, inputs: readonly string[], output: string, attributes: Node['attributes'] = {}): Node => {
+    return { name: output, op, domain: '', inputs, outputs: [output], attributes };
+  };
   const { beta: _, ...factorAttributes } = node.attributes;
   const { alpha: __, ...plainAttributes } = factorAttributes;
   const first = made(node.op, [x, a], value('down'), node.op === 'Gemm' ? plainAttributes : factorAttributes);
