@@ -14,6 +14,7 @@ import type { Runtime, Session } from '../runtime/runtime.js';
 import { differentiate } from '../training/differentiate.js';
 import { relativeError } from '../training/gradient-graph.contract.js';
 import type { Array64, Reference, References } from './array64.contract.js';
+import { sizeWith } from './dimension.js';
 import { GraphBuilder, type Attributes } from './graph-builder.js';
 import type { Known } from './operator.js';
 import { TypeScope } from './type-scope.js';
@@ -230,7 +231,8 @@ async function findings(bench: Prepared, { run, seed }: { run: Reference; seed: 
   );
   for (const [i, value] of onto) feeds[`dy${i}`] = value;
   const found = await session.run(feeds);
-  const wrong = outputs.flatMap(({ name, known }, i) => forwardFindings(found[name], expected[i], { name, known }));
+  const sizes = sizesOf(one);
+  const wrong = outputs.flatMap((output, i) => forwardFindings(found[output.name], expected[i], { ...output, sizes }));
   const loss = { run, node, onto };
   for (const i of wanted) {
     const taken = random(seed + 200)
@@ -250,16 +252,24 @@ async function findings(bench: Prepared, { run, seed }: { run: Reference; seed: 
 
 const outputsOf = (result: Array64 | readonly Array64[]): readonly Array64[] => ('data' in result ? [result] : result);
 
+/** Sizes of the symbols of a case. */
+function sizesOf({ symbols = {}, shapes }: GradientCase): ReadonlyMap<string, number> {
+  const pairs = Object.entries(symbols).flatMap(([place, names]) =>
+    names.map((name, axis): [string, number] => [String(name), shapes[Number(place)]?.[axis] ?? NaN]),
+  );
+  return new Map(pairs);
+}
+
 function forwardFindings(
   found: Tensor | undefined,
   expected: Array64 | undefined,
-  { name, known }: { name: string; known: Known },
+  { name, known, sizes }: { name: string; known: Known; sizes: ReadonlyMap<string, number> },
 ): string[] {
   if (found === undefined || expected === undefined) return [`${name} is not there`];
   const wrong: string[] = [];
   const fits =
     known.shape?.length === found.shape.length &&
-    known.shape.every((each, axis) => typeof each === 'string' || each === found.shape[axis]);
+    known.shape.every((each, axis) => [found.shape[axis], undefined].includes(sizeWith(each, sizes)));
   if (!fits || known.dtype !== found.dtype)
     wrong.push(
       `${name} is ${found.dtype} [${found.shape.join()}], the rule says ${known.dtype} [${String(known.shape)}]`,

@@ -8,6 +8,7 @@ import {
   floorQuotientOf,
   productOf,
   quotientOf,
+  sizeWith,
   smallerOf,
   sumOf,
   unknownSize,
@@ -27,6 +28,27 @@ describe('sizes made of symbols', () => {
         expect(productOf([a, sumOf([b, c])])).toBe(sumOf([productOf([a, b]), productOf([a, c])]));
         expect(differenceOf(sumOf([a, b]), b)).toBe(sumOf([a]));
         expect(differenceOf(a, a)).toBe(0);
+      }),
+    );
+  });
+
+  it('have the size that their parts have', () => {
+    const given = tuple(integer({ min: 1, max: 7 }), integer({ min: 1, max: 7 }), integer({ min: 1, max: 7 }));
+    assert(
+      property(tuple(dimension, dimension, given), ([a, b, [batch, seq, past]]) => {
+        const sizes = new Map(Object.entries({ batch, seq, past_length: past }));
+        const of = (size: number | string): number => sizeWith(size, sizes) ?? NaN;
+        expect(of(sumOf([a, b]))).toBe(of(a) + of(b));
+        expect(of(differenceOf(a, b))).toBe(of(a) - of(b));
+        expect(of(productOf([a, b]))).toBe(of(a) * of(b));
+        if (of(a) > 0 && of(b) > 0) {
+          const broadcasts = of(a) === 1 || of(b) === 1 || of(a) === of(b);
+          expect(broadcasts ? of(eitherOf(a, b)) : 0).toBe(broadcasts ? Math.max(of(a), of(b)) : 0);
+          expect(of(smallerOf(a, b))).toBe(Math.min(of(a), of(b)));
+          expect(of(floorQuotientOf(a, b))).toBe(Math.floor(of(a) / of(b)));
+          expect(of(ceilQuotientOf(a, b))).toBe(Math.ceil(of(a) / of(b)));
+        }
+        expect(sizeWith(sumOf([a, 'other']), sizes)).toBeUndefined();
       }),
     );
   });
@@ -53,7 +75,7 @@ describe('sizes made of symbols', () => {
     [eitherOf('seq', 1), 'seq'],
     [eitherOf(7, 'seq'), 7],
     [eitherOf(eitherOf('b', 'a'), eitherOf('c+1', 'a')), 'max(1+c,a,b)'],
-  ])('%s is written %s', (found, expected) => {
+  ])('%s is %s', (found, expected) => {
     expect(found).toBe(expected);
   });
 

@@ -160,6 +160,35 @@ export function leastOf(dimension: Dimension): number | undefined {
   return least;
 }
 
+/** The size where the symbols have these sizes; undefined where one of them is not among them. */
+export function sizeWith(dimension: Dimension, sizes: ReadonlyMap<string, number>): number | undefined {
+  let total = 0;
+  for (const [symbols, factor] of parse(dimension)) {
+    const values = factorsOf(symbols).map((symbol) => sizes.get(symbol) ?? sizeOfAtom(symbol, sizes));
+    const known = values.filter((value) => value !== undefined);
+    if (known.length < values.length) return undefined;
+    total += known.reduce((product, value) => product * value, factor);
+  }
+  return total;
+}
+
+const functions: Readonly<Record<string, (values: readonly number[]) => number>> = {
+  min: (values) => Math.min(...values),
+  max: (values) => Math.max(...values),
+  floor: ([over = NaN, under = NaN]) => Math.floor(over / under),
+  ceil: ([over = NaN, under = NaN]) => Math.ceil(over / under),
+};
+
+/** 'min(a,b)', 'max(a,b)', 'floor((a)/(b))' and 'ceil((a)/(b))'. */
+function sizeOfAtom(symbol: string, sizes: ReadonlyMap<string, number>): number | undefined {
+  const [, name = '', inner = ''] = /^(min|max|floor|ceil)\((.*)\)$/.exec(symbol) ?? [];
+  const parts = name.startsWith('m')
+    ? splitOutside(inner, ',')
+    : splitOutside(inner, '/').map((part) => part.slice(1, -1));
+  const values = parts.map((part) => sizeWith(part, sizes)).filter((value) => value !== undefined);
+  return values.length === parts.length ? functions[name]?.(values) : undefined;
+}
+
 /** The number where every dimension is one, else undefined. */
 export function knownCount(dimensions: readonly Dimension[]): number | undefined {
   const count = productOf(dimensions);
