@@ -1,6 +1,7 @@
 /** Adds nodes to a graph, each with the types of its results, as gradients and training steps are written. */
 import { tensor, type Tensor, type TensorData } from '@graft/core/tensor';
 
+import { toFloat16 } from '../formats/float16.js';
 import type { ElementType } from '../graph/element-type.js';
 import type { Attribute, Dimension, Node } from '../graph/graph.js';
 import { standardLowering, type Lowering } from './lowering.js';
@@ -148,8 +149,9 @@ export class GraphBuilder {
   }
 }
 
-/** A tensor of a floating-point type; float16 has no constants here. */
+/** A tensor of a floating-point type. */
 export function floats(dtype: ElementType, shape: readonly number[], values: ArrayLike<number>): Tensor {
   if (dtype === 'float64') return tensor('float64', shape, Float64Array.from(values) as TensorData['float64']);
-  return tensor('float32', shape, Float32Array.from(values) as TensorData['float32']);
+  const single = Float32Array.from(values);
+  return dtype === 'float16' ? tensor('float16', shape, toFloat16(single)) : tensor('float32', shape, single);
 }

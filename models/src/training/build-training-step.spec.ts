@@ -13,6 +13,7 @@ const weights = new Map([
   ['mean', float([2], 0, 0)],
   ['variance', float([2], 1, 1)],
   ['unused', float([1], 1)],
+  ['trunk', float([2, 2], 1, 0, 0, 1)],
 ]);
 
 function linear(change: (x: string, build: GraphBuilder) => string = (x) => x) {
@@ -164,5 +165,33 @@ describe('a training step', () => {
     expect(buildTrainingStep(linear(), options).scalars.seed).toBeUndefined();
     const { dropout: _, ...without } = options;
     expect(buildTrainingStep(dropping, without).scalars.seed).toBeUndefined();
+  });
+
+  it('holds an old head to what it said before, while a new one is trained', () => {
+    const old = float([2, 4], ...Array<number>(8).fill(0.1));
+    const model = linear((x, build) => build.add('MatMul', [x, 'trunk']));
+    const trunk = model.graph.nodes[0]?.outputs[0] ?? '';
+    const head = { name: 'old', op: 'MatMul', domain: '', inputs: [trunk, 'old.w'], outputs: ['old'], attributes: {} };
+    const more = new Map<string, Tensor>([...model.weights, ['old.w', old]]);
+    const graph = {
+      ...model.graph,
+      nodes: [...model.graph.nodes, head],
+      outputs: [...model.graph.outputs, { name: 'old', dtype: 'float32' } as const],
+      weights: [...model.graph.weights, { name: 'old.w', dtype: 'float32', shape: [2, 4] } as const],
+    };
+    const { targets, scalars } = buildTrainingStep(
+      { graph, weights: more },
+      {
+        trainable: ['trunk', 'w', 'old.w'],
+        loss: 'softmax-cross-entropy',
+        optimizer: { kind: 'sgd' },
+        regularizers: [{ kind: 'learning-without-forgetting', output: 'old' }],
+      },
+    );
+    expect(targets.map(({ role, of, shape }) => [role, of, shape])).toEqual([
+      ['labels', 'logits', ['batch']],
+      ['teacher', 'old', ['batch', 4]],
+    ]);
+    expect(Object.keys(scalars).sort()).toEqual(['distillation', 'rate']);
   });
 });

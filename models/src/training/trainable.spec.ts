@@ -67,4 +67,21 @@ describe('the trainable scope', () => {
     expect(patternOf('a.b').test('axb')).toBe(false);
     expect(patternOf('*').test('')).toBe(true);
   });
+
+  it('follows a weight that is transposed first, and leaves masks and constants of the code alone', () => {
+    const all = new Map<string, Tensor>([
+      ['rows', float(5, 3)],
+      ['mask', tensor('float32', [1, 5], Float32Array.of(0, 0, -3.4e38, 0, 0))],
+      ['/net/Constant_2_output_0', float(5)],
+    ]);
+    const transposed = modelOf(['batch', 3], all, {
+      output: 'logits',
+      nodes: (build) => {
+        const y = build.add('MatMul', ['x', build.add('Transpose', ['rows'], { perm: [1, 0] })]);
+        return build.add('Mul', [build.add('Add', [y, 'mask']), '/net/Constant_2_output_0']);
+      },
+    });
+    expect(trainableNames(transposed, 'head')).toEqual(['rows']);
+    expect(trainableNames(transposed, 'all')).toEqual(['rows']);
+  });
 });

@@ -57,7 +57,7 @@ async function run(step: TrainingStep): Promise<{ losses: number[]; values: Map<
       ...state,
       x: float(vectors.features),
       [targetOf(step, 'labels').name]: tensor('int32', [vectors.batch], Int32Array.from(vectors.labels)),
-      ...scalarFeeds(step, { rate: vectors.learningRate }),
+      ...scalarFeeds(step, { rate: vectors.learningRate, lossScale: 256 }),
     });
     losses.push(Number(fetches[step.loss]?.data[0]));
     state = nextState(step, fetches);
@@ -95,6 +95,18 @@ describe('batch normalization in training', () => {
     expectClose(values, vectors.trained);
     expect(step.statisticSlots.size).toBe(0);
     expect([...step.weights.keys()].filter((name) => /bn\d\.(mean|var)/.test(name))).toEqual([]);
+  });
+
+  it('trains nearly the same in float16 products', async () => {
+    const step = buildTrainingStep(net('batch'), {
+      trainable: Object.keys(vectors.weights),
+      loss: 'softmax-cross-entropy',
+      optimizer: { kind: 'sgd' },
+      batchNorm: 'local',
+      precision: 'float16',
+    });
+    const { losses } = await run(step);
+    expect(relativeError(losses, vectors.losses)).toBeLessThan(5e-3);
   });
 
   it('with frozen statistics is another loss', async () => {
