@@ -23,7 +23,7 @@ const shapes = new Map<string, readonly number[]>([
 ]);
 
 const gradientOf = (name: string): string => `gradient/${name}`;
-const scalars = { rate: 'rate', epsilon: 'epsilon' };
+const scalars = { rate: 'rate', learningRate: 'learningRate', epsilon: 'epsilon' };
 
 type Write = (build: GraphBuilder) => { weights: ReadonlyMap<string, Slot>; state: readonly Slot[] };
 
@@ -93,13 +93,14 @@ async function fiveSteps(write: Write, optimizer: OptimizerSpec): Promise<Map<st
     ...state.map(({ input, shape }) => [input, zeros('float32', shape)] as const),
   ]);
   for (let step = 1; step <= 5; step++) {
-    const { rate, epsilon } = stepScalars(optimizer, 0.01, step);
+    const { rate, learningRate, epsilon } = stepScalars(optimizer, 0.01, step);
     const gradients = names.map(
       (name, i) => [gradientOf(name), values(shapes.get(name) ?? [], 100 * step + i)] as const,
     );
     const fetches = await session.run({
       ...Object.fromEntries([...current, ...gradients]),
       rate: tensor('float32', [], Float32Array.of(rate)),
+      learningRate: tensor('float32', [], Float32Array.of(learningRate)),
       epsilon: tensor('float32', [], Float32Array.of(epsilon)),
     });
     current = new Map(
@@ -122,6 +123,9 @@ describe('updates of many tensors', () => {
     ['SGD with momentum and weight decay', { kind: 'sgd', momentum: 0.9, weightDecay: 0.01 }],
     ['Adam', { kind: 'adam' }],
     ['Adam with weight decay', { kind: 'adam', weightDecay: 0.01 }],
+    ['AdamW', { kind: 'adamw' }],
+    ['Adagrad', { kind: 'adagrad' }],
+    ['RMSprop with momentum', { kind: 'rmsprop', momentum: 0.9 }],
   ])('of %s give the bits that each tensor gets alone, over five steps', async (_, optimizer) => {
     const joint = await fiveSteps(together(optimizer), optimizer);
     const single = await fiveSteps(alone(optimizer), optimizer);
