@@ -105,7 +105,7 @@ async function openNative(packages: Packages, name: string): Promise<TensorFlow>
 
 /** tfjs-node 4.22 calls two functions that Node 23 took out of util. */
 function restoreForTfjsNode(): void {
-  const functions: Record<string, unknown> = util as unknown as Record<string, unknown>;
+  const functions: Record<string, unknown> = util;
   functions['isNullOrUndefined'] ??= (value: unknown): boolean => value === null || value === undefined;
   functions['isArray'] ??= Array.isArray;
 }

@@ -1,6 +1,6 @@
-/** If and Loop: https://onnx.ai/onnx/operators/onnx__Loop.html. A looped training step keeps its weights on the device. */
+/** If, Loop and Scan: https://onnx.ai/onnx/operators/onnx__Loop.html. A looped training step keeps its weights on the device. */
 import type { Graph, Node } from '../../../graph/graph.js';
-import { malformed } from '../../../operators/site.js';
+import { axisOf, intOf, intsOf, malformed } from '../../../operators/site.js';
 import { numbersAt, valueAt, type Call, type Kernels } from '../kernel.js';
 import { Value } from '../value.js';
 
@@ -51,10 +51,45 @@ function loop(call: Call): readonly Value[] {
   return [...carried, ...collected];
 }
 
+/** https://onnx.ai/onnx/operators/onnx__Scan.html: the graph once for each step along an axis of its scanned inputs. */
+function scan(call: Call): readonly Value[] {
+  const { tf, node, inputs } = call;
+  const body = graphOf(node, 'body');
+  const scannedCount = intOf(node, 'num_scan_inputs', 0);
+  const carriedCount = inputs.length - scannedCount;
+  const of = (name: string, i: number): number => intsOf(node, name)?.[i] ?? 0;
+  const rows = Array.from({ length: scannedCount }, (_, i) => {
+    const value = valueAt(call, carriedCount + i);
+    const axis = axisOf(node, of('scan_input_axes', i), value.shape.length);
+    const steps = tf.unstack(value.tensor(tf), axis).map((step) => Value.onDevice(value.dtype, step));
+    return of('scan_input_directions', i) === 1 ? steps.reverse() : steps;
+  });
+  let carried = Array.from({ length: carriedCount }, (_, i) => valueAt(call, i));
+  const made = new Set<Value>();
+  const scans: Value[][] = body.outputs.slice(carriedCount).map(() => []);
+  for (let step = 0; step < (rows[0]?.length ?? 0); step++) {
+    const outputs = call.runGraph(body, [...carried, ...rows.flatMap((each) => each.slice(step, step + 1))]);
+    for (const value of carried) if (made.delete(value)) value.dispose();
+    carried = outputs.slice(0, carriedCount);
+    for (const value of carried) made.add(value);
+    for (const [i, each] of scans.entries()) each.push(...outputs.slice(carriedCount + i, carriedCount + i + 1));
+  }
+  const collected = scans.map((each, i) => {
+    const ordered = of('scan_output_directions', i) === 1 ? each.toReversed() : each;
+    const value = stacked(call, ordered, body.outputs[carriedCount + i] ?? { name: '', dtype: 'float32' });
+    const axis = axisOf(node, of('scan_output_axes', i), value.shape.length);
+    const perm = [...value.shape.keys()].slice(1).toSpliced(axis, 0, 0);
+    return axis === 0 ? value : Value.onDevice(value.dtype, tf.transpose(value.tensor(tf), perm));
+  });
+  for (const value of scans.flat()) value.dispose();
+  return [...carried, ...collected];
+}
+
 export const controlFlowKernels: Kernels = {
   If: (call) => {
     const taken = (numbersAt(call, 0)?.[0] ?? 0) !== 0;
     return call.runGraph(graphOf(call.node, taken ? 'then_branch' : 'else_branch'), []);
   },
   Loop: loop,
+  Scan: scan,
 };

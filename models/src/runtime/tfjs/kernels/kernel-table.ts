@@ -6,17 +6,20 @@ import { controlFlowKernels } from './control-flow.js';
 import { convKernels } from './layers/conv.js';
 import { einsumKernels } from './layers/einsum.js';
 import { elementwiseKernels } from './pointwise/elementwise.js';
-import { indexingKernels } from './moving/indexing.js';
+import { gatheringKernels } from './moving/gathering.js';
 import { lossKernels } from './losses.js';
 import { matmulKernels } from './layers/matmul.js';
 import { normalizationKernels } from './layers/normalization.js';
+import { orderingKernels } from './moving/ordering.js';
 import { paddingKernels } from './moving/padding.js';
 import { poolKernels } from './layers/pool.js';
 import { recurrentKernels } from './layers/recurrent.js';
 import { reductionKernels } from './reductions.js';
 import { resizeKernels } from './moving/resize.js';
+import { scatteringKernels } from './moving/scattering.js';
 import { selectingKernels } from './moving/selecting.js';
 import { shapingKernels } from './moving/shaping.js';
+import { slicingKernels } from './moving/slicing.js';
 import { softmaxKernels } from './softmax.js';
 
 export const kernelTable: Kernels = {
@@ -26,16 +29,19 @@ export const kernelTable: Kernels = {
   ...convKernels,
   ...einsumKernels,
   ...elementwiseKernels,
-  ...indexingKernels,
+  ...gatheringKernels,
   ...lossKernels,
   ...matmulKernels,
   ...normalizationKernels,
+  ...orderingKernels,
   ...paddingKernels,
   ...poolKernels,
   ...recurrentKernels,
   ...reductionKernels,
   ...resizeKernels,
+  ...scatteringKernels,
   ...selectingKernels,
   ...shapingKernels,
+  ...slicingKernels,
   ...softmaxKernels,
 };

@@ -27,7 +27,7 @@ const reduction = (reduce: Reduce, ofNone = 0): Kernel =>
     const keep = intOf(node, 'keepdims', 1) === 1;
     if (x.size > 0) return reduce(tf, x, { axes, keep });
     const shape = x.shape.flatMap((size, axis) => (!axes.includes(axis) ? [size] : keep ? [1] : []));
-    return tf.fill(shape, ofNone, x.dtype as 'float32');
+    return tf.fill(shape, ofNone, x.dtype);
   });
 
 const sum: Reduce = (tf, x, { axes, keep }) => tf.sum(x, axes, keep);

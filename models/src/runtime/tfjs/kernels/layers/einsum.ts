@@ -1,7 +1,10 @@
 /** https://onnx.ai/onnx/operators/onnx__Einsum.html, two operands at a time: a product of matrices over what both share. */
+import { elementCount } from '@graft/core/tensor';
+
 import { equationOf } from '../../../../operators/products/einsum-equation.js';
 import { tensorAt, ofFirst, type Call, type Kernels } from '../../kernel.js';
 import type { DeviceArray, TensorFlow } from '../../value.js';
+import { product } from './product.js';
 
 /** A tensor and the labels of its axes, each once. */
 interface Labelled {
@@ -10,7 +13,6 @@ interface Labelled {
 }
 
 const sizeOf = ({ x, labels }: Labelled, label: string): number => x.shape[labels.indexOf(label)] ?? 1;
-const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
 /** A label twice means the diagonal: all else is zeroed, and one of the two axes summed. */
 function withoutRepeats(tf: TensorFlow, { x, labels }: Labelled): Labelled {
@@ -55,10 +57,11 @@ function contracted(tf: TensorFlow, pair: readonly [Labelled, Labelled], keep: R
   const [rows, columns] = [a, b].map(({ labels }) => labels.filter((label) => !shared.includes(label)));
   if (rows === undefined || columns === undefined) return a;
   const sizes = (one: Labelled, labels: readonly string[]): number[] => labels.map((label) => sizeOf(one, label));
-  const [n, i] = [product(sizes(a, batch)), product(sizes(a, inner))];
-  const matrices = tf.matMul(
-    tf.reshape(ordered(tf, a, [...batch, ...rows, ...inner]), [n, product(sizes(a, rows)), i]),
-    tf.reshape(ordered(tf, b, [...batch, ...inner, ...columns]), [n, i, product(sizes(b, columns))]),
+  const [n, i] = [elementCount(sizes(a, batch)), elementCount(sizes(a, inner))];
+  const matrices = product(
+    tf,
+    tf.reshape(ordered(tf, a, [...batch, ...rows, ...inner]), [n, elementCount(sizes(a, rows)), i]),
+    tf.reshape(ordered(tf, b, [...batch, ...inner, ...columns]), [n, i, elementCount(sizes(b, columns))]),
   );
   const shape = [...sizes(a, batch), ...sizes(a, rows), ...sizes(b, columns)];
   return { x: tf.reshape(matrices, shape), labels: [...batch, ...rows, ...columns] };

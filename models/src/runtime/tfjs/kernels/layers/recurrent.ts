@@ -3,6 +3,7 @@ import type { Node } from '../../../../graph/graph.js';
 import { floatOf, intOf, stringOf } from '../../../../operators/site.js';
 import { numbersAt, optionalAt, tensorAt, type Call, type Kernels } from '../../kernel.js';
 import { Value, type DeviceArray, type TensorFlow } from '../../value.js';
+import { product } from './product.js';
 import { activationOf, type Activation } from './recurrent-activations.js';
 import { reversedSteps } from '../moving/selecting.js';
 
@@ -33,7 +34,7 @@ const part = (tf: TensorFlow, x: DeviceArray, { i, size }: { i: number; size: nu
 
 const rnn: Advance = (tf, { r, stateBias, activations: [f] }, { fromInput, states: [h] }) => {
   if (h === undefined || f === undefined) return [];
-  return [f(tf, tf.add(tf.add(fromInput, tf.matMul(h as never, r as never)), stateBias))];
+  return [f(tf, tf.add(tf.add(fromInput, product(tf, h, r)), stateBias))];
 };
 
 /** Gates z, r, h. */
@@ -41,7 +42,7 @@ const gru: Advance = (tf, { r, stateBias, activations: [f, g], hidden, node }, {
   if (h === undefined || f === undefined || g === undefined) return [];
   const of = (x: DeviceArray, i: number, size = hidden): DeviceArray => part(tf, x, { i, size });
   const fromState = (i: number, state: DeviceArray): DeviceArray =>
-    tf.add(tf.matMul(state as never, of(r, i) as never), of(stateBias, i));
+    tf.add(product(tf, state, of(r, i)), of(stateBias, i));
   const update = f(tf, tf.add(of(fromInput, 0), fromState(0, h)));
   const reset = f(tf, tf.add(of(fromInput, 1), fromState(1, h)));
   const inner =
@@ -55,7 +56,7 @@ const lstm: Advance = (tf, cell, { fromInput, states: [h, c] }) => {
   const { r, stateBias, peepholes, activations, hidden, node } = cell;
   const [f, g, out] = activations;
   if (h === undefined || c === undefined || f === undefined || g === undefined || out === undefined) return [];
-  const gates = tf.add(tf.add(fromInput, tf.matMul(h as never, r as never)), stateBias);
+  const gates = tf.add(tf.add(fromInput, product(tf, h, r)), stateBias);
   const gate = (i: number): DeviceArray => part(tf, gates, { i, size: hidden });
   const seen = (i: number, state: DeviceArray): DeviceArray =>
     peepholes === undefined ? gate(i) : tf.add(gate(i), tf.mul(part(tf, peepholes, { i, size: hidden }), state));
@@ -118,7 +119,7 @@ function pass(
   const { tf } = call;
   const { cell, kind, lengths } = run;
   const [steps = 0, batch = 0, inputs = 0] = x.shape;
-  const rows = tf.matMul(tf.reshape(x, [-1, inputs]) as never, cell.w as never);
+  const rows = product(tf, tf.reshape(x, [-1, inputs]), cell.w);
   const fromInput = tf.unstack(tf.reshape(tf.add(rows, cell.inputBias), [steps, batch, -1]));
   let { states } = run;
   const all = fromInput.map((each, step) => {

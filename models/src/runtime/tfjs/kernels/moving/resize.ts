@@ -8,6 +8,7 @@ import { changedAxes, interpolationOf } from '../../../../operators/resampling/r
 import { floatOf, intOf, unsupported } from '../../../../operators/site.js';
 import { ofFirst, type Call, type Kernels } from '../../kernel.js';
 import type { DeviceArray, TensorFlow } from '../../value.js';
+import { product } from '../layers/product.js';
 
 interface Along {
   readonly axis: ResizedAxis;
@@ -29,7 +30,7 @@ function interpolated(tf: TensorFlow, x: DeviceArray, { axis, matrix }: Along): 
   const rows = axis.axis === last ? x : tf.transpose(x, swap);
   const flat = tf.reshape(rows, [-1, input]);
   const shares = tf.tensor2d(Float32Array.from(matrix), [output, input], 'float32');
-  const y = tf.reshape(tf.matMul(flat, shares, false, true), [...rows.shape.slice(0, -1), output]);
+  const y = tf.reshape(product(tf, flat, shares, { b: true }), [...rows.shape.slice(0, -1), output]);
   return axis.axis === last ? y : tf.transpose(y, swap);
 }
 

@@ -1,9 +1,12 @@
 /** Operators that pick or mark elements: https://onnx.ai/onnx/operators/onnx__Compress.html and others */
+import { elementCount } from '@graft/core/tensor';
+
 import { dtypeOf } from '../../../../formats/onnx/data-types.js';
 import { axisOf, intOf, intsOf, unsupported } from '../../../../operators/site.js';
-import { numbersAt, ofFirst, tensorAt, valueAt, type Call, type Kernels } from '../../kernel.js';
+import { numbersAt, ofFirst, valueAt, type Call, type Kernels } from '../../kernel.js';
 import { Value, heldAs, type DeviceArray } from '../../value.js';
 import { padded } from './padding.js';
+import { placesFromFront } from './places.js';
 
 /** Ones on a diagonal of a matrix. */
 function eyeLike(call: Call): readonly Value[] {
@@ -92,15 +95,8 @@ function maxUnpool(call: Call, x: DeviceArray): DeviceArray {
     .map((size, i) => (size - 1) * (strides[i] ?? 1) + (kernel[i] ?? 1) - (pads[i] ?? 0) - (pads[i + spatial] ?? 0));
   const natural = [...x.shape.slice(0, 2), ...sizes];
   const shape = [...(numbersAt(call, 2) ?? natural)];
-  // The places are those of the image that was pooled, which a given shape may enlarge.
-  const count = natural.reduce((a, b) => a * b, 1);
-  const places = tf.reshape(tf.cast(tensorAt(call, 1), 'int32'), [-1, 1]);
-  const image = tf.reshape(tf.scatterND(places, tf.reshape(x, [-1]), [count]), natural);
-  return padded(
-    tf,
-    image,
-    shape.map((size, axis): [number, number] => [0, size - (natural[axis] ?? size)]),
-  );
+  const places = tf.reshape(placesFromFront(call, valueAt(call, 1), [elementCount(shape)]), [-1, 1]);
+  return tf.reshape(tf.scatterND(places, tf.reshape(x, [-1]), [elementCount(shape)]), shape);
 }
 
 export const selectingKernels: Kernels = {

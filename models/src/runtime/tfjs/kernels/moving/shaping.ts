@@ -65,7 +65,7 @@ function shape(call: Call): readonly Value[] {
 
 function constantOfShape(call: Call): readonly Value[] {
   const value = call.node.attributes['value'];
-  const shape = [...(numbersAt(call, 0) ?? [])];
+  const shape = (numbersAt(call, 0) ?? []).map(Number);
   if (value?.kind !== 'tensor') return result('float32', call.tf.zeros(shape));
   const { dtype, data } = value.value;
   const type = heldAs(dtype, `the result of node '${call.node.name}'`);
