@@ -11,7 +11,8 @@ import { convolutionOf } from '../operators/convolution/convolution.js';
 import { formsOf } from '../operators/convolution/forms.js';
 import { seenPlaces } from '../operators/convolution/window-places.js';
 import type { Site } from '../operators/operator.js';
-import { inputOf, intOf, shapeOf } from '../operators/site.js';
+import { normalDistribution } from '../operators/pointwise/activations.js';
+import { inputOf, intOf, shapeOf, stringOf } from '../operators/site.js';
 import { fixedAxes, windowOf, type FixedAxis } from '../operators/window.js';
 
 /** Input places times output places: above, the plane's matrix costs more than it saves. */
@@ -28,6 +29,7 @@ export function addForward(nodes: readonly Node[], build: GraphBuilder): Node[] 
   return nodes.flatMap((node) => {
     const before = build.nodes.length;
     if (node.op === 'Conv' && node.domain === '' && addConvolution(node, build)) return [node];
+    if (node.op === 'Gelu' && node.domain === '' && addGelu(node, build)) return [node];
     const plane = node.op === 'Conv' || node.op === 'AveragePool' ? planeOf(node, build) : undefined;
     if (plane === undefined) build.keep(node);
     else if (node.op === 'Conv') addDepthwise(plane, build);
@@ -45,6 +47,14 @@ function addConvolution(node: Node, build: GraphBuilder): boolean {
   const { forward } = formsOf(conv, build.lowering);
   if (forward === undefined) return false;
   forward(conv, { bias: node.inputs[2] ?? '', output: node.outputs[0] ?? '' }, build);
+  return true;
+}
+
+/** Exact Gelu as x Phi(x): its gradient needs Phi(x) too, which then is computed once. */
+function addGelu(node: Node, build: GraphBuilder): boolean {
+  const [x = ''] = node.inputs;
+  if (stringOf(node, 'approximate', 'none') !== 'none' || build.typeOf(x).dtype !== 'float32') return false;
+  build.addNamed('Mul', [x, normalDistribution(x, build).phi], { outputs: [...node.outputs] });
   return true;
 }
 

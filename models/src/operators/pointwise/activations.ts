@@ -18,14 +18,19 @@ const isAboveZero = (x: string, build: GraphBuilder): string => build.add('Great
 const bySign = (x: string, [above, below]: readonly [string, string], build: GraphBuilder): string =>
   build.add('Where', [isAboveZero(x, build), above, below]);
 
-/** y = x Phi(x), exactly: dx = dy (Phi(x) + x phi(x)) */
-function exactGelu({ x, dy, build }: Values): string {
+/** x / sqrt 2, and Phi(x) = (1 + erf(x / sqrt 2)) / 2, of which HardSigmoid is the sum and the product in one pass. */
+export function normalDistribution(x: string, build: GraphBuilder): { scaled: string; phi: string } {
   const scaled = build.add('Mul', [x, build.scalar(Math.SQRT1_2, x)]);
-  const half = build.scalar(0.5, x);
-  const phi = build.add('Add', [build.add('Mul', [build.add('Erf', [scaled]), half]), half]);
-  const bell = build.add('Exp', [build.add('Neg', [square(scaled, build)])]);
-  const density = chain('Mul', [x, bell, build.scalar(1 / Math.sqrt(2 * Math.PI), x)], build);
-  return build.add('Mul', [dy, build.add('Add', [phi, density])]);
+  const half = { alpha: { float: 0.5 }, beta: { float: 0.5 } };
+  return { scaled, phi: build.add('HardSigmoid', [build.add('Erf', [scaled])], half) };
+}
+
+/** y = x Phi(x), exactly: dx = dy (Phi(x) + x phi(x)), phi(x) = exp(-x^2 / 2 - log sqrt(2 pi)) */
+function exactGelu({ x, dy, build }: Values): string {
+  const { scaled, phi } = normalDistribution(x, build);
+  const logarithm = build.scalar(-Math.log(Math.sqrt(2 * Math.PI)), x);
+  const density = build.add('Exp', [build.add('Sub', [logarithm, square(scaled, build)])]);
+  return build.add('Mul', [dy, build.add('Add', [phi, build.add('Mul', [x, density])])]);
 }
 
 /** y = x (1 + t) / 2, t = tanh(c (x + a x^3)): dx = dy ((1 + t) + x (1 - t^2) c (1 + 3a x^2)) / 2. https://arxiv.org/abs/1606.08415 */
