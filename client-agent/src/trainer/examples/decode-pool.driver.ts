@@ -12,9 +12,6 @@ import type { Tensor } from '@graft/core/tensor';
 
 import { decodeJob, type DecodeAnswer, type DecodeJob } from './decode-job.adapter.js';
 
-/** Old objects of one thread, MiB; pixels lie outside of it. */
-const heapMegabytes = 512;
-
 export interface DecodePool {
   /** Throws IMAGE_UNREADABLE that names the record. */
   decode(job: DecodeJob): Promise<Tensor<'float32'>>;
@@ -32,12 +29,15 @@ export interface DecodePoolOptions {
   readonly threads?: number;
   /** The program of a thread; the built one unless a test says otherwise. */
   readonly entry?: string;
+  /** Old objects of one thread, MiB; pixels lie outside of it. Default 512. */
+  readonly heapMegabytes?: number;
 }
 
 /** Threads start when there is work. Without a built program, as in specs that run from source, images are decoded on the calling thread. */
 export function createDecodePool({
   threads = availableParallelism() - 1,
   entry = fileURLToPath(new URL('./decode.main.js', import.meta.url)),
+  heapMegabytes = 512,
 }: DecodePoolOptions = {}): DecodePool {
   if (threads < 1 || !existsSync(entry)) return { decode: decodeJob, close: () => Promise.resolve() };
   const queue: Waiting[] = [];
