@@ -9,7 +9,7 @@ import { castTo } from '../operators/broadcast.js';
 import { GraphBuilder } from '../operators/graph-builder.js';
 import { declarationsOf } from '../operators/infer-shapes.js';
 import type { TypeScope } from '../operators/type-scope.js';
-import { assembledStep } from './assemble-step.js';
+import { assembledStep } from './assembly/assemble-step.js';
 import { differentiate } from './differentiate.js';
 import { seedName } from './dropout/dropout.js';
 import { fixedSizeOf } from './fixed-size.js';
@@ -18,13 +18,13 @@ import { addLoss } from './losses/add-loss.js';
 import { lossSpecOf } from './losses/loss-spec.js';
 import type { Loss } from './losses/loss.js';
 import { addMetrics } from './metrics/metrics.js';
-import { prepareModel, type PreparedModel } from './prepare-model.js';
+import { prepareModel, type PreparedModel } from './assembly/prepare-model.js';
 import { referencesOf } from './regularizers/weight-terms.js';
 import { addForgetting, declareTeachers } from './regularizers/without-forgetting.js';
 import { addRunningStatistics, leastRowsOf } from './rewrites/batch-norm.js';
-import { declareScalars, declareTargets, ignoredLabelOf, outputOf } from './step-inputs.js';
+import { declareScalars, declareTargets, ignoredLabelOf, outputOf } from './assembly/step-inputs.js';
 import type { ScalarRole, Slot, TargetInput, TrainingStep, TrainingStepOptions } from './training-step.js';
-import { addUpdates, type Updates } from './updates.js';
+import { addUpdates, type Updates } from './optimizers/updates.js';
 
 /**
  * Throws TENSOR_UNKNOWN for a trainable name that is no weight, NOT_DIFFERENTIABLE where a node on the way has no gradient or a weight

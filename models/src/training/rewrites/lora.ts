@@ -7,7 +7,7 @@ import { namesRead } from '../../graph/captures.js';
 import type { Model, Node, Value } from '../../graph/graph.js';
 import { intOf } from '../../operators/site.js';
 import { fixedSizeOf } from '../fixed-size.js';
-import { patternOf } from '../trainable.js';
+import { patternOf } from '../assembly/trainable.js';
 import type { LoraSpec } from '../training-step.js';
 
 /** How the weight of a layer stands: [in, out], [out, in], or [out, in, k, ...]. */

@@ -2,12 +2,12 @@
 import { random } from '@graft/core/random';
 import { bytesOf, elementCount, tensor, type Tensor } from '@graft/core/tensor';
 
-import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
-import { buildTrainingStep } from './build-training-step.js';
-import { modelOf } from './gradient-graph.contract.js';
+import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
+import { buildTrainingStep } from '../build-training-step.js';
+import { modelOf } from '../gradient-graph.contract.js';
 import { inPlaceInputs } from './in-place.js';
-import { firstState, nextState, scalarFeeds, targetOf } from './step-feeds.js';
-import { slotsOf, type TrainingStep, type TrainingStepOptions } from './training-step.js';
+import { firstState, nextState, scalarFeeds, targetOf } from '../step-feeds.js';
+import { slotsOf, type TrainingStep, type TrainingStepOptions } from '../training-step.js';
 
 function numbers(seed: number, ...shape: number[]): Tensor<'float32'> {
   const stream = random(seed);

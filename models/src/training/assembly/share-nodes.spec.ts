@@ -1,4 +1,4 @@
-import type { Attribute, Node } from '../graph/graph.js';
+import type { Attribute, Node } from '../../graph/graph.js';
 import { shareNodes } from './share-nodes.js';
 
 const node = (

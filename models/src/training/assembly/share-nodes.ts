@@ -1,6 +1,6 @@
 /** Common subexpressions computed once: two nodes of the same operator, attributes and inputs have the same results. */
-import { captures } from '../graph/captures.js';
-import type { Attribute, Node } from '../graph/graph.js';
+import { captures } from '../../graph/captures.js';
+import type { Attribute, Node } from '../../graph/graph.js';
 
 /** Operators that differ from run to run, or write over what they read. */
 const unequal: ReadonlySet<string> = new Set([

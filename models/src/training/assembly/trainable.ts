@@ -2,10 +2,10 @@
 import { GraftError } from '@graft/core/error';
 import { elementCount, type Tensor } from '@graft/core/tensor';
 
-import { namesRead } from '../graph/captures.js';
-import type { Model, Node } from '../graph/graph.js';
-import { liveNodes } from '../graph/live-nodes.js';
-import type { TrainableScope } from './training-step.js';
+import { namesRead } from '../../graph/captures.js';
+import type { Model, Node } from '../../graph/graph.js';
+import { liveNodes } from '../../graph/live-nodes.js';
+import type { TrainableScope } from '../training-step.js';
 
 /**
  * Names in the order of the model's weights; a list of names stays as it is. Rules choose parameters only: float32 weights that the outputs

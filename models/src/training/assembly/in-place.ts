@@ -1,7 +1,7 @@
 /** Which tensors of a training step may be written over the ones they come from, in the buffer that is fed. */
-import { namesRead } from '../graph/captures.js';
-import type { Node } from '../graph/graph.js';
-import { slotsOf, type TrainingStep } from './training-step.js';
+import { namesRead } from '../../graph/captures.js';
+import type { Node } from '../../graph/graph.js';
+import { slotsOf, type TrainingStep } from '../training-step.js';
 
 /**
  * Inputs of slots whose output may be written into the input's own buffer: everything that reads the input is needed for the output, so that

@@ -1,12 +1,12 @@
 /** The end of building a training step: the nodes that are needed, each once, as a graph with the weights that stay as they are. */
 import type { Tensor } from '@graft/core/tensor';
 
-import { namesRead } from '../graph/captures.js';
-import type { Model, Value } from '../graph/graph.js';
-import { liveNodes } from '../graph/live-nodes.js';
-import type { GraphBuilder } from '../operators/graph-builder.js';
+import { namesRead } from '../../graph/captures.js';
+import type { Model, Value } from '../../graph/graph.js';
+import { liveNodes } from '../../graph/live-nodes.js';
+import type { GraphBuilder } from '../../operators/graph-builder.js';
 import { shareNodes } from './share-nodes.js';
-import { slotsOf, type TrainingStep } from './training-step.js';
+import { slotsOf, type TrainingStep } from '../training-step.js';
 
 /** Adds the graph to what is known of the step. Inputs that no node reads stay, since hosts feed them. */
 export function assembledStep(

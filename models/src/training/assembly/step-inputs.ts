@@ -1,13 +1,13 @@
 /** What a training step reads beside the model's own inputs: targets and scalars, by the options. */
 import { GraftError } from '@graft/core/error';
 
-import type { Graph } from '../graph/graph.js';
-import type { GraphBuilder } from '../operators/graph-builder.js';
-import { targetTypes } from './losses/add-loss.js';
-import { lossSpecOf, type LossSpec } from './losses/loss-spec.js';
-import { scalarsOf } from './optimizers/step-scalars.js';
-import { coefficientsOf } from './regularizers/weight-terms.js';
-import type { ScalarRole, TargetInput, TrainingStep, TrainingStepOptions } from './training-step.js';
+import type { Graph } from '../../graph/graph.js';
+import type { GraphBuilder } from '../../operators/graph-builder.js';
+import { targetTypes } from '../losses/add-loss.js';
+import { lossSpecOf, type LossSpec } from '../losses/loss-spec.js';
+import { scalarsOf } from '../optimizers/step-scalars.js';
+import { coefficientsOf } from '../regularizers/weight-terms.js';
+import type { ScalarRole, TargetInput, TrainingStep, TrainingStepOptions } from '../training-step.js';
 
 /** The output that the loss is of: the one asked for, 'logits', or the only one. Throws MODEL_UNSUPPORTED. */
 export function outputOf({ outputs }: Graph, wanted: string | undefined): string {

@@ -1,9 +1,9 @@
 import { tensor, type Tensor } from '@graft/core/tensor';
 
-import type { Model } from '../graph/graph.js';
-import { modelOf } from './gradient-graph.contract.js';
+import type { Model } from '../../graph/graph.js';
+import { modelOf } from '../gradient-graph.contract.js';
 import { patternOf, trainableNames } from './trainable.js';
-import type { TrainableScope } from './training-step.js';
+import type { TrainableScope } from '../training-step.js';
 
 const float = (...shape: number[]): Tensor =>
   tensor('float32', shape, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(1));

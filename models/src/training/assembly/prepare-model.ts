@@ -2,15 +2,15 @@
 import { GraftError } from '@graft/core/error';
 import type { Weights } from '@graft/core/tensor';
 
-import { namesRead } from '../graph/captures.js';
-import type { Model } from '../graph/graph.js';
-import { declarationsOf } from '../operators/infer-shapes.js';
-import { seedName, withDropout } from './dropout/dropout.js';
-import { withBatchStatistics, type Normalization } from './rewrites/batch-norm.js';
-import { withFloat16 } from './rewrites/float16.js';
-import { withLora } from './rewrites/lora.js';
+import { namesRead } from '../../graph/captures.js';
+import type { Model } from '../../graph/graph.js';
+import { declarationsOf } from '../../operators/infer-shapes.js';
+import { seedName, withDropout } from '../dropout/dropout.js';
+import { withBatchStatistics, type Normalization } from '../rewrites/batch-norm.js';
+import { withFloat16 } from '../rewrites/float16.js';
+import { withLora } from '../rewrites/lora.js';
 import { trainableNames } from './trainable.js';
-import type { TrainingStepOptions } from './training-step.js';
+import type { TrainingStepOptions } from '../training-step.js';
 
 export interface PreparedModel {
   readonly model: Model;

@@ -2,14 +2,14 @@
 import { random } from '@graft/core/random';
 import { elementCount, tensor, zeros, type Tensor } from '@graft/core/tensor';
 
-import type { Model } from '../graph/graph.js';
-import { GraphBuilder } from '../operators/graph-builder.js';
-import { TypeScope } from '../operators/type-scope.js';
-import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
-import { addUpdate, stateNamesOf } from './optimizers/optimizer.js';
-import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
-import { stepScalars } from './optimizers/step-scalars.js';
-import type { Slot } from './training-step.js';
+import type { Model } from '../../graph/graph.js';
+import { GraphBuilder } from '../../operators/graph-builder.js';
+import { TypeScope } from '../../operators/type-scope.js';
+import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
+import { addUpdate, stateNamesOf } from './optimizer.js';
+import type { OptimizerSpec } from './optimizer-spec.js';
+import { stepScalars } from './step-scalars.js';
+import type { Slot } from '../training-step.js';
 import { addUpdates } from './updates.js';
 
 /** On both sides of 65,536 elements, the size from which a tensor is updated alone. */

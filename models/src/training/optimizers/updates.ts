@@ -1,15 +1,15 @@
 /** The end of a training step: from gradients to new weights and new optimizer state. */
 import { GraftError } from '@graft/core/error';
 
-import type { GraphBuilder } from '../operators/graph-builder.js';
-import { accumulated, type Accumulation } from './optimizers/accumulate.js';
-import { clipped } from './optimizers/clip.js';
-import { groupsOf, joined, parted, type Group } from './optimizers/groups.js';
-import { addUpdate, stateNamesOf } from './optimizers/optimizer.js';
-import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
-import { allFinite, unscaled } from './optimizers/loss-scale.js';
-import { addWeightTerms, type WeightTerms } from './regularizers/weight-terms.js';
-import type { ScalarRole, Slot } from './training-step.js';
+import type { GraphBuilder } from '../../operators/graph-builder.js';
+import { accumulated, type Accumulation } from './accumulate.js';
+import { clipped } from './clip.js';
+import { groupsOf, joined, parted, type Group } from './groups.js';
+import { addUpdate, stateNamesOf } from './optimizer.js';
+import type { OptimizerSpec } from './optimizer-spec.js';
+import { allFinite, unscaled } from './loss-scale.js';
+import { addWeightTerms, type WeightTerms } from '../regularizers/weight-terms.js';
+import type { ScalarRole, Slot } from '../training-step.js';
 
 export interface UpdatesOptions {
   /** Of the trainable weights, by name. */
