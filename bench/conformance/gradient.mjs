@@ -64,7 +64,7 @@ async function checkInput(given, name) {
     if (unable.has(error.code)) return { skipped: error.code };
     throw error;
   }
-  const forward = await forwardOf(alone, name, weights);
+  const forward = await forwardOf(alone, { name, moved }, weights);
   if (forward === undefined) return { skipped: 'the forward does not run with moved inputs' };
   const gradient = await runGradient(gradientModel, name, moved);
   const differences = await centralDifferences(forward, moved, source);
@@ -146,7 +146,7 @@ async function runGradient(model, name, value) {
 }
 
 /** The loss as a function of the input, in float64 where ONNX Runtime can. */
-async function forwardOf(model, name, projections) {
+async function forwardOf(model, { name, moved }, projections) {
   for (const [kind, convert] of [
     ['float64', inFloat64],
     ['float32', (same) => same],
@@ -161,8 +161,7 @@ async function forwardOf(model, name, projections) {
           0,
         );
       };
-      const { dims, data } = firstValues(model, name);
-      await loss(data, dims);
+      await loss(moved.data, moved.shape);
       return { kind, loss, release: () => session.release() };
     } catch {
       // No kernel for this type: the next one, or none.
@@ -170,11 +169,6 @@ async function forwardOf(model, name, projections) {
     }
   }
   return undefined;
-}
-
-function firstValues({ graph }, name) {
-  const dims = graph.inputs.find((input) => input.name === name)?.shape ?? [];
-  return { dims, data: new Float32Array(elementCount(dims)).fill(0.5) };
 }
 
 /** Slopes at sampled elements; one whose differences of two steps disagree has a corner there and is left out. */

@@ -18,6 +18,7 @@ export async function judge(cases) {
     verdicts.push(...done);
     next += done.length;
     if (next >= cases.length) break;
+    if (step === '') throw new Error(`the judging process ${reason} before its first step`);
     verdicts.push(ended(cases[next], step, reason));
     next++;
   }
@@ -26,7 +27,7 @@ export async function judge(cases) {
 
 /** The verdicts until the process ends, and the step it was at. */
 function run(cases) {
-  const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] });
   const done = [];
   let [step, reason, timer] = ['', '', undefined];
   const watch = () => {
@@ -54,6 +55,5 @@ function run(cases) {
 }
 
 function ended({ name }, step, reason) {
-  const verdict = { name, operator: '?', runs: step !== '' && step !== 'runtime' };
-  return { ...verdict, [step === '' ? 'runtime' : step]: { ok: false, reason } };
+  return { name, runs: step !== 'runtime', [step]: { ok: false, reason } };
 }

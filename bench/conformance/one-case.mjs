@@ -63,7 +63,7 @@ async function reexported(model, { feeds, outputs, random }, each) {
 
 async function verdictOf(each) {
   const bytes = new Uint8Array(readFileSync(each.model));
-  const verdict = { name: each.name, operator: '?', runs: false };
+  const verdict = { name: each.name, runs: false };
   const runtime = await attempt('runtime', verdict, () => original(bytes, each));
   verdict.runs = runtime !== undefined;
   const model = await attempt('imports', verdict, () => importOnnx(bytes));

@@ -35,6 +35,9 @@ function merged(site: Site, a: Known, b: Known, index: number): Known {
 }
 
 function inferIf(site: Site): Known[] {
+  const [condition] = inputOf(site, 0).elements ?? [];
+  if (typeof condition === 'number')
+    return resultsOf(site, condition === 0 ? 'else_branch' : 'then_branch', []).map(plain);
   const [then, otherwise] = [resultsOf(site, 'then_branch', []), resultsOf(site, 'else_branch', [])];
   return then.map((each, i) => merged(site, each, otherwise[i] ?? each, i));
 }

@@ -10,6 +10,8 @@ const row = (infer: Operator['infer']): Operator => operator({ infer, gradient: 
 /** Stop words leave the list, so its length is known when it ran. */
 function inferNormalizer(site: Site): Known[] {
   const { shape } = inputOf(site, 0);
+  const stops = site.node.attributes.stopwords;
+  if (stops?.kind !== 'strings' || stops.value.length === 0) return [knownOf('string', shape)];
   return [knownOf('string', shape?.with(-1, unknownSize(site.node.name, 'words')))];
 }
 

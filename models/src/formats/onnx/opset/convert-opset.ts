@@ -114,9 +114,10 @@ function convertNode(node: Node, opset: number, context: ConversionContext): Nod
   const { history, internal } = historyOf(node, opset);
   const [first = 0] = history.versions;
   if (first > internal) return [...(history.lower?.(node, context, opset) ?? [node])];
-  if (opset > internal) return [backward(node, history)];
+  const plain = (last: Node): Node[] => [...(history.plain?.(last, context) ?? [last])];
+  if (opset > internal) return plain(backward(node, history));
   const next = history.versions.find((version) => version > opset && version <= internal);
-  if (next === undefined) return [node];
+  if (next === undefined) return plain(node);
   const converter = Object.hasOwn(history.into ?? {}, next) ? history.into?.[next] : undefined;
   const converted = converter === undefined ? [node] : converter(node, context);
   return converted.flatMap((successor) => convertNode(successor, next, context));

@@ -30,6 +30,8 @@ export interface OperatorHistory {
   readonly versions: readonly number[];
   /** How to enter a version that changed meaning or form. A version that is not listed allows more types or values, nothing else. */
   readonly into?: Readonly<Record<number, Converter>>;
+  /** One of several ways to write a node of the internal opset, where runtimes do not run the others right. */
+  readonly plain?: Converter;
   /** How to write a node of a file's opset past the internal one with operators of the internal one. */
   readonly lower?: (node: Node, context: ConversionContext, opset: number) => readonly Node[];
   /** Born after the internal opset and not to be written without: such nodes stay, and their file says the opset of their birth. */

@@ -3,6 +3,7 @@ import type { Node } from '../../../graph/graph.js';
 import { attribute, cannotConvert, floatAsInput, intsAsInput, trimmed, without } from './attributes.js';
 import { explicitAxis, partsAsAttribute, renamedPads, repeatsOfAllAxes, shapeAsInput, typeByNumber } from './early.js';
 import type { ConversionContext, Family } from './history.js';
+import { Steps } from './steps.js';
 
 export const shape: Family = {
   Constant: { versions: [1, 9, 11, 12, 13, 19, 21, 23, 24, 25] },
@@ -24,7 +25,11 @@ export const shape: Family = {
   Identity: { versions: [1, 13, 14, 16, 19, 21, 23, 24, 25] },
   NonZero: { versions: [9, 13] },
   OneHot: { versions: [9, 11] },
-  Pad: { versions: [1, 2, 11, 13, 18, 19, 21, 23, 24, 25], into: { 2: renamedPads, 11: padsAsInputs } },
+  Pad: {
+    versions: [1, 2, 11, 13, 18, 19, 21, 23, 24, 25],
+    into: { 2: renamedPads, 11: padsAsInputs },
+    plain: amountsOfAllAxes,
+  },
   Range: { versions: [11] },
   Reshape: { versions: [1, 5, 13, 14, 19, 21, 23, 24, 25], into: { 5: shapeAsInput } },
   Scatter: { versions: [9, 11], into: { 11: scatterElements } },
@@ -80,4 +85,28 @@ function countedParts(node: Node): Node[] {
 /** The same operator under a new name: https://onnx.ai/onnx/operators/onnx__Scatter.html */
 function scatterElements(node: Node): Node[] {
   return [{ ...node, op: 'ScatterElements' }];
+}
+
+/**
+ * Amounts of some axes as amounts of all: ONNX Runtime 1.30 moves a Transpose past a Pad and then takes the amounts of
+ * `axes` for those of every axis.
+ */
+function amountsOfAllAxes(node: Node, context: ConversionContext): Node[] {
+  const [x = '', amounts = '', value = '', axes = ''] = node.inputs;
+  const [rank, given] = [context.rank(x), context.constant(axes)];
+  if (rank === undefined || given === undefined) return [node];
+  const padded = Array.from(given.data as Iterable<number | bigint>, (axis) => (Number(axis) + rank) % rank);
+  const all = [...padded, ...padded.map((axis) => axis + rank)];
+  const order = Array.from({ length: 2 * rank }, (_, i) => all.indexOf(i));
+  const known = context.constant(amounts);
+  const steps = new Steps(node, context);
+  if (known !== undefined) {
+    const numbers = Array.from(known.data as Iterable<number | bigint>, Number);
+    const spread = order.map((place) => numbers[place] ?? 0);
+    return [{ ...node, inputs: trimmed([x, steps.ints('amounts', spread), value]) }];
+  }
+  const places = order.map((place) => (place < 0 ? all.length : place));
+  const withNone = steps.add('Concat', [amounts, steps.ints('none', [0])], { axis: 0 });
+  const spread = steps.add('Gather', [withNone, steps.ints('places', places)], { axis: 0 });
+  return [...steps.nodes, { ...node, name: `${node.name}/pad`, inputs: trimmed([x, spread, value]) }];
 }
