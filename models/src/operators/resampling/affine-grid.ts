@@ -14,7 +14,7 @@ function inferAffineGrid(site: Site): Known[] {
 }
 
 /** The places that the matrix moves: [pixels, axes + 1], the last axis of the image first and 1 behind. */
-function placesOf(sizes: readonly number[], corners: boolean): number[][] {
+export function placesOf(sizes: readonly number[], corners: boolean): number[][] {
   const along = (size: number): number[] =>
     Array.from({ length: size }, (_, i) => (corners ? (2 * i) / Math.max(1, size - 1) - 1 : (2 * i + 1) / size - 1));
   const places = sizes.reduce<number[][]>(

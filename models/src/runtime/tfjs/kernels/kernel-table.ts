@@ -7,6 +7,7 @@ import { convKernels } from './layers/conv.js';
 import { einsumKernels } from './layers/einsum.js';
 import { elementwiseKernels } from './pointwise/elementwise.js';
 import { gatheringKernels } from './moving/gathering.js';
+import { gridKernels } from './sampling/grid.js';
 import { lossKernels } from './losses.js';
 import { matmulKernels } from './layers/matmul.js';
 import { normalizationKernels } from './layers/normalization.js';
@@ -15,7 +16,7 @@ import { paddingKernels } from './moving/padding.js';
 import { poolKernels } from './layers/pool.js';
 import { recurrentKernels } from './layers/recurrent.js';
 import { reductionKernels } from './reductions.js';
-import { resizeKernels } from './moving/resize.js';
+import { resizeKernels } from './sampling/resize.js';
 import { scatteringKernels } from './moving/scattering.js';
 import { selectingKernels } from './moving/selecting.js';
 import { shapingKernels } from './moving/shaping.js';
@@ -30,6 +31,7 @@ export const kernelTable: Kernels = {
   ...einsumKernels,
   ...elementwiseKernels,
   ...gatheringKernels,
+  ...gridKernels,
   ...lossKernels,
   ...matmulKernels,
   ...normalizationKernels,
