@@ -4,6 +4,7 @@ import { tensor, type Tensor } from '@graft/core/tensor';
 
 import type { Dimension, Model, Node, Value } from '../../graph/graph.js';
 import { castTo } from '../../operators/broadcast.js';
+import { knownCount } from '../../operators/dimension.js';
 import type { GraphBuilder } from '../../operators/graph-builder.js';
 import type { TypeScope } from '../../operators/type-scope.js';
 import { fixedSizeOf } from '../fixed-size.js';
@@ -102,29 +103,61 @@ export function leastRowsOf(normalizations: readonly Normalization[], scope: Typ
 
 /**
  * running <- (1 - m) running + m batch, with the unbiased variance, as PyTorch's momentum; the running statistics become inputs.
- * By name of the weight. A weight that two nodes share is refused.
+ * All of them move as one vector: a few operators for each node would cost more than their arithmetic.
+ * Result: by name of the weight. Throws MODEL_UNSUPPORTED where two nodes share running statistics.
  */
 export function addRunningStatistics(
   normalizations: readonly Normalization[],
   momentum: number,
   build: GraphBuilder,
 ): Map<string, Slot> {
-  const slots = new Map<string, Slot>();
-  const move = (running: string, batch: string): void => {
-    if (slots.has(running)) {
-      throw new GraftError('MODEL_UNSUPPORTED', `two nodes have the same running statistics '${running}'`);
-    }
-    const kept = build.add('Mul', [running, build.scalar(1 - momentum, running)]);
-    const output = build.add('Add', [kept, build.add('Mul', [batch, build.scalar(momentum, batch)])]);
-    slots.set(running, { input: running, output, shape: build.shapeOf(running).map(Number) });
-  };
-  for (const { x, mean, variance, runningMean, runningVariance } of normalizations) {
-    const channels = fixedSizeOf(build.shapeOf(x)[1], `channels of '${x}'`);
-    const elements = castTo(build.add('Size', [x]), 'float32', build);
-    const count = build.add('Div', [elements, build.scalar(channels, elements)]);
-    const others = build.add('Sub', [count, build.scalar(1, count)]);
-    move(runningMean, mean);
-    move(runningVariance, build.add('Mul', [variance, build.add('Div', [count, others])]));
+  const moves = normalizations.flatMap((each) => movesOf(each, momentum, build));
+  const twice = moves.find(({ running }, i) => moves.findIndex((other) => other.running === running) !== i);
+  if (twice !== undefined) {
+    throw new GraftError('MODEL_UNSUPPORTED', `two nodes have the same running statistics '${twice.running}'`);
   }
-  return slots;
+  if (moves.length === 0) return new Map();
+  const joined = (names: readonly string[]): string => build.add('Concat', names, { axis: 0 });
+  const running = joined(moves.map((move) => move.running));
+  const factors = moves.flatMap(({ factor, channels }) => Array<number>(channels).fill(factor));
+  const kept = build.add('Mul', [running, build.scalar(1 - momentum, running)]);
+  const vector = build.constant(tensor('float32', [factors.length], Float32Array.from(factors)));
+  const moved = build.add('Add', [kept, build.add('Mul', [joined(moves.map(({ batch }) => batch)), vector])]);
+  const lengths = moves.map(({ channels }) => channels);
+  const parts = build.addMany('Split', [moved, build.ints(lengths)], lengths.length, { axis: 0 });
+  return new Map(
+    moves.map(({ running: input, channels }, i) => [input, { input, output: parts[i] ?? '', shape: [channels] }]),
+  );
+}
+
+interface Move {
+  readonly running: string;
+  readonly batch: string;
+  /** Of the batch's statistic: the momentum, for variances times M / (M - 1) where M is known. */
+  readonly factor: number;
+  readonly channels: number;
+}
+
+function movesOf(
+  { x, mean, variance, runningMean, runningVariance }: Normalization,
+  momentum: number,
+  build: GraphBuilder,
+): Move[] {
+  const shape = build.shapeOf(x);
+  const channels = fixedSizeOf(shape[1], `channels of '${x}'`);
+  const elements = knownCount(shape.toSpliced(1, 1));
+  const batch = elements === undefined ? unbiased(variance, { x, channels }, build) : variance;
+  const correction = elements === undefined ? 1 : elements / (elements - 1);
+  return [
+    { running: runningMean, batch: mean, factor: momentum, channels },
+    { running: runningVariance, batch, factor: momentum * correction, channels },
+  ];
+}
+
+/** variance M / (M - 1), where M is known when the graph runs. */
+function unbiased(variance: string, { x, channels }: { x: string; channels: number }, build: GraphBuilder): string {
+  const elements = castTo(build.add('Size', [x]), 'float32', build);
+  const count = build.add('Div', [elements, build.scalar(channels, elements)]);
+  const others = build.add('Sub', [count, build.scalar(1, count)]);
+  return build.add('Mul', [variance, build.add('Div', [count, others])]);
 }
