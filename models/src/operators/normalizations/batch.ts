@@ -1,6 +1,8 @@
 /** BatchNormalization with frozen and with batch statistics: https://onnx.ai/onnx/operators/onnx__BatchNormalization.html */
 import { floats, type GraphBuilder } from '../graph-builder.js';
 import type { GradientSite, Known, Site } from '../operator.js';
+import { dotByChannel } from '../planes/dot-by-channel.js';
+import { lineInLanes } from '../planes/line-in-lanes.js';
 import { fixedSize, floatOf, inputOf, intOf, notDifferentiable, shapeOf } from '../site.js';
 import { alongChannels, overChannels } from './channels.js';
 
@@ -33,7 +35,7 @@ function sums(
   const byBias = (): string => build.once(`${key}bias`, () => overChannels('ReduceSum', dy, build));
   const byScale = (): string =>
     build.once(`${key}scale`, () => {
-      const products = overChannels('ReduceSum', build.add('Mul', [dy, x]), build);
+      const products = dotByChannel(dy, x, build);
       return build.add('Mul', [build.add('Sub', [products, build.add('Mul', [mean, byBias()])]), inverse]);
     });
   return { byScale, byBias };
@@ -73,8 +75,14 @@ function byBatch(site: GradientSite, dy: string, build: GraphBuilder): (string |
     const a = build.add('Mul', [scale, inverse]);
     const share = build.add('Mul', [a, shareOf(site, { dy, like: a }, build)]);
     const b = build.add('Mul', [build.add('Mul', [share, inverse]), byScale()]);
-    const half = build.add('Mul', [b, build.scalar(-Math.sqrt(notOne), b)]);
     const c = build.add('Neg', [build.add('Mul', [share, byBias()])]);
+    const inLanes = lineInLanes(
+      dy,
+      () => ({ v: x, a, b: build.add('Neg', [b]), c: build.add('Add', [c, build.add('Mul', [b, mean])]) }),
+      build,
+    );
+    if (inLanes !== undefined) return inLanes;
+    const half = build.add('Mul', [b, build.scalar(-Math.sqrt(notOne), b)]);
     const channels = fixedSize(site, build.shapeOf(scale)[0], 'number of channels');
     const spread = floats(build.typeOf(scale).dtype, [channels], Array<number>(channels).fill(notOne));
     const inputs = [x, half, c, mean, build.constant(spread)];
