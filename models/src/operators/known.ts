@@ -52,7 +52,9 @@ export function movedElements(
 ): readonly Dimension[] | undefined {
   const [own, target] = [numericShape(from?.shape), numericShape(shape)];
   if (from?.elements === undefined || own === undefined || target === undefined) return undefined;
-  if (target.reduce((product, size) => product * size, 1) > followedElements) return undefined;
+  // A size above the bound is none to count places of, even beside a zero.
+  const few = target.reduce((product, size) => product * size, 1) <= followedElements;
+  if (!few || target.some((size) => size > followedElements)) return undefined;
   const { elements } = from;
   const moved = placesOf(target).flatMap((place) => elements[indexOf(source(place), own)] ?? []);
   return moved.length === target.reduce((product, size) => product * size, 1) ? moved : undefined;

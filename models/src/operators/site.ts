@@ -75,6 +75,17 @@ export function numbersOf(site: Site, index: number): readonly number[] | undefi
   return numbers;
 }
 
+/** The sizes that an input gives, undefined where they are not known: numbers are whole and at least `least`. */
+export function sizesOf(site: Site, index: number, least = 0): readonly Dimension[] | undefined {
+  const { elements } = inputOf(site, index);
+  const wrong = elements?.find((size) => typeof size === 'number' && !(Number.isSafeInteger(size) && size >= least));
+  if (wrong === undefined) return elements;
+  throw malformed(
+    site.node,
+    `takes ${wrong} as a size of '${site.node.inputs[index] ?? ''}'; sizes are whole and at least ${least}`,
+  );
+}
+
 /** A dimension that must be a number, for gradients that build constants from it. */
 export function fixedSize(site: Site, dimension: Dimension | undefined, what: string): number {
   if (typeof dimension === 'number') return dimension;

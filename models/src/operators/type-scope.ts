@@ -5,6 +5,7 @@ import { holdsNumbers, type Tensor } from '@graft/core/tensor';
 import type { Dimension, Graph, Node } from '../graph/graph.js';
 import type { Known, Site } from './operator.js';
 import { operatorOf } from './operator-table.js';
+import { malformed } from './site.js';
 
 /** Constants up to this size are followed as numbers: axes, shapes, exponents. */
 const followedElements = 256;
@@ -60,12 +61,18 @@ export class TypeScope {
     return body.outputs.map(({ name }) => inner.of(name));
   }
 
-  /** Learns the types of the node's outputs. Throws MODEL_UNSUPPORTED for an operator that the table does not have. */
+  /**
+   * Learns the types of the node's outputs.
+   * Throws MODEL_UNSUPPORTED for an operator that the table does not have, MODEL_MALFORMED where a size is no whole number from 0.
+   */
   infer(node: Node): void {
     const types = operatorOf(node).infer(this.siteOf(node));
     for (const [i, name] of node.outputs.entries()) {
       const type = types[i];
-      if (name !== '' && type !== undefined) this.known.set(name, type);
+      if (name === '' || type === undefined) continue;
+      const wrong = type.shape?.find((size) => typeof size === 'number' && !(Number.isInteger(size) && size >= 0));
+      if (wrong !== undefined) throw malformed(node, `gives '${name}' the shape [${type.shape?.join(', ') ?? ''}]`);
+      this.known.set(name, type);
     }
   }
 

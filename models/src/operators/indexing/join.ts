@@ -5,7 +5,7 @@ import type { GraphBuilder } from '../graph-builder.js';
 import { sizeOfAxis, zerosLike } from '../indexing.js';
 import { isGiven, knownOf, movedElements, numericShape } from '../known.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, inputOf, intOf, intsOf, malformed, shapeOf } from '../site.js';
+import { axisOf, inputOf, intOf, intsOf, malformed, shapeOf, sizesOf } from '../site.js';
 
 function inferConcat(site: Site): Known[] {
   const { dtype } = inputOf(site, 0);
@@ -68,7 +68,7 @@ function splitSizes(site: Site): { axis: number; sizes: readonly Dimension[] } {
   const axis = axisOf(site.node, intOf(site.node, 'axis', 0), shape.length);
   const total = shape[axis] ?? 1;
   const count = site.node.outputs.length;
-  const given = isGiven(site, 1) ? inputOf(site, 1).elements : intsOf(site.node, 'split');
+  const given = isGiven(site, 1) ? sizesOf(site, 1) : intsOf(site.node, 'split');
   if (given !== undefined) {
     const sum = sumOf(given);
     if (typeof total === 'number' && typeof sum === 'number' && sum !== total)

@@ -5,7 +5,7 @@ import type { GraphBuilder } from '../graph-builder.js';
 import { int, pad, range, sizeOfAxis } from '../indexing.js';
 import { isGiven, knownNumbers, knownOf, movedElements } from '../known.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, inputOf, shapeOf, stringOf } from '../site.js';
+import { axisOf, inputOf, malformed, shapeOf, stringOf } from '../site.js';
 import { scatterRows } from './scatter-rows.js';
 
 const isConstant = ({ node }: Site): boolean => stringOf(node, 'mode', 'constant') === 'constant';
@@ -27,7 +27,10 @@ function inferPad(site: Site): Known[] {
     if (index === -1) return size;
     const [begin, end] = [amounts?.[index ?? 0], amounts?.[(index ?? 0) + (axes?.length ?? 0)]];
     const known = index !== undefined && begin !== undefined && end !== undefined;
-    return known ? sumOf([size, begin, end]) : unknownSize(site.node.name, `axis${axis}`);
+    const padded = known ? sumOf([size, begin, end]) : unknownSize(site.node.name, `axis${axis}`);
+    if (typeof padded === 'number' && !(padded >= 0 && Number.isSafeInteger(padded)))
+      throw malformed(site.node, `pads axis ${axis} of size ${size} by ${begin ?? '?'} and ${end ?? '?'}`);
+    return padded;
   });
   return [knownOf(from.dtype, shape, paddedElements(site, { axes, shape }))];
 }

@@ -3,7 +3,7 @@ import { unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { knownOf } from '../known.js';
 import { movement, operator, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, inputOf, intOf } from '../site.js';
+import { axisOf, inputOf, intOf, sizesOf } from '../site.js';
 
 function inferNonZero(site: Site): Known[] {
   const { shape } = inputOf(site, 0);
@@ -15,8 +15,8 @@ function inferOneHot(site: Site): Known[] {
   const [{ shape }, { dtype }] = [inputOf(site, 0), inputOf(site, 2)];
   if (shape === undefined) return [knownOf(dtype, undefined)];
   const axis = axisOf(site.node, intOf(site.node, 'axis', -1), shape.length + 1);
-  const [depth = unknownSize(site.node.name, 'depth')] = inputOf(site, 1).elements ?? [];
-  return [knownOf(dtype, shape.toSpliced(axis, 0, typeof depth === 'number' ? Math.trunc(depth) : depth))];
+  const [depth = unknownSize(site.node.name, 'depth')] = sizesOf(site, 1) ?? [];
+  return [knownOf(dtype, shape.toSpliced(axis, 0, depth))];
 }
 
 /** The sums of dy where the mark is off and where it is on. */

@@ -5,9 +5,13 @@ import { sameType } from '../elementwise.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { knownOf } from '../known.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, fixedSize, inputOf, intOf, intsOf, malformed, shapeOf, stringOf } from '../site.js';
+import { axisOf, fixedSize, inputOf, intOf, intsOf, malformed, shapeOf, sizesOf, stringOf } from '../site.js';
 
-const blockOf = ({ node }: Site): number => intOf(node, 'blocksize', 1);
+function blockOf({ node }: Site): number {
+  const block = intOf(node, 'blocksize', 1);
+  if (block < 1) throw malformed(node, `has blocks of ${block}, expected at least 1`);
+  return block;
+}
 
 /** [N, C, H, W] with one more block of places or of channels; `spread` says which. */
 const inferBlocks =
@@ -41,7 +45,7 @@ function inferCenterCropPad(site: Site): Known[] {
   const { dtype, shape } = inputOf(site, 0);
   if (shape === undefined) return [knownOf(dtype, undefined)];
   const axes = (intsOf(site.node, 'axes') ?? [...shape.keys()]).map((axis) => axisOf(site.node, axis, shape.length));
-  const { elements } = inputOf(site, 1);
+  const elements = sizesOf(site, 1);
   const sized = (size: Dimension, axis: number): Dimension => {
     const index = axes.indexOf(axis);
     return index < 0 ? size : (elements?.[index] ?? unknownSize(site.node.name, `axis${axis}`));

@@ -5,7 +5,7 @@ import { productOf, unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { knownNumbers, knownOf, movedElements } from '../known.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, inputOf, intsOf, malformed, shapeOf } from '../site.js';
+import { axisOf, inputOf, intsOf, malformed, shapeOf, sizesOf } from '../site.js';
 import { unknownShape } from './reshape.js';
 
 function permutation(site: Site): readonly number[] {
@@ -33,7 +33,7 @@ const wrapped =
 
 function inferExpand(site: Site): Known[] {
   const from = inputOf(site, 0);
-  const target = inputOf(site, 1).elements ?? unknownShape(site, 1);
+  const target = sizesOf(site, 1) ?? unknownShape(site, 1);
   if (from.shape === undefined || target === undefined) return [knownOf(from.dtype, undefined)];
   const shape = broadcast(site, [from.shape, target]);
   return [knownOf(from.dtype, shape, movedElements(from, shape, wrapped(from.shape)))];
@@ -41,7 +41,7 @@ function inferExpand(site: Site): Known[] {
 
 function inferTile(site: Site): Known[] {
   const from = inputOf(site, 0);
-  const { elements: repeats } = inputOf(site, 1);
+  const repeats = sizesOf(site, 1);
   const shape = from.shape?.map((size, axis) => {
     const repeat = repeats?.[axis];
     return repeat === undefined ? unknownSize(site.node.name, `axis${axis}`) : productOf([size, repeat]);

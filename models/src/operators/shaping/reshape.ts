@@ -5,7 +5,7 @@ import { productOf, quotientOf, unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { isGiven, knownNumbers, knownOf } from '../known.js';
 import { view, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { axisOf, inputOf, intOf, intsOf, malformed, shapeOf } from '../site.js';
+import { axisOf, inputOf, intOf, intsOf, malformed, shapeOf, sizesOf } from '../site.js';
 
 /** Element type and numbers of the first input under another shape. */
 function reshaped(site: Site, shape: readonly Dimension[] | undefined): Known[] {
@@ -22,7 +22,7 @@ export function unknownShape(site: Site, index: number): readonly Dimension[] | 
 
 function inferReshape(site: Site): Known[] {
   const { shape: from } = inputOf(site, 0);
-  const { elements } = inputOf(site, 1);
+  const elements = sizesOf(site, 1, -1);
   if (elements === undefined) return reshaped(site, unknownShape(site, 1));
   const copiesZero = intOf(site.node, 'allowzero', 0) === 0;
   const sizes = elements.map((size, axis): Dimension => {
@@ -32,6 +32,8 @@ function inferReshape(site: Site): Known[] {
     if (copied === undefined) throw malformed(site.node, `copies size ${axis} of a tensor of rank ${from.length}`);
     return copied;
   });
+  if (sizes.indexOf(-1) !== sizes.lastIndexOf(-1))
+    throw malformed(site.node, `leaves two sizes open: [${sizes.join(', ')}]`);
   const rest = productOf(sizes.filter((size) => size !== -1));
   const total = from === undefined ? undefined : productOf(from);
   const wrong = (): Error => malformed(site.node, `gives ${total ?? '?'} elements the shape [${sizes.join(', ')}]`);

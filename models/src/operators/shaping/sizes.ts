@@ -4,7 +4,7 @@ import type { Attribute, Dimension } from '../../graph/graph.js';
 import { ceilQuotientOf, differenceOf, productOf, unknownSize } from '../dimension.js';
 import { knownOf } from '../known.js';
 import { movement, operator, type Known, type OperatorRows, type Site } from '../operator.js';
-import { inputOf, intOf, unsupported } from '../site.js';
+import { inputOf, intOf, sizesOf, unsupported } from '../site.js';
 import { unknownShape } from './reshape.js';
 
 function inferShape(site: Site): Known[] {
@@ -24,7 +24,7 @@ const numbersOfAttribute = (attribute: Attribute | undefined): readonly Dimensio
   attribute?.kind === 'tensor' ? Array.from(attribute.value.data as Iterable<number>, Number) : undefined;
 
 function inferConstantOfShape(site: Site): Known[] {
-  const { elements } = inputOf(site, 0);
+  const elements = sizesOf(site, 0);
   const { value } = site.node.attributes;
   const dtype = value?.kind === 'tensor' ? value.value.dtype : 'float32';
   const shape = elements ?? unknownShape(site, 0);
