@@ -4,7 +4,7 @@ import type { Attribute, Dimension } from '../../graph/graph.js';
 import { ceilQuotientOf, differenceOf, productOf, unknownSize } from '../dimension.js';
 import { knownOf } from '../known.js';
 import { movement, operator, type Known, type OperatorRows, type Site } from '../operator.js';
-import { inputOf, intOf, sizesOf, unsupported } from '../site.js';
+import { inputOf, intOf, malformed, sizesOf } from '../site.js';
 import { unknownShape } from './reshape.js';
 
 function inferShape(site: Site): Known[] {
@@ -34,15 +34,16 @@ function inferConstantOfShape(site: Site): Known[] {
   return [knownOf(dtype, shape, filled)];
 }
 
-/** The value stands in one of several attributes. */
+/** The value stands in one of several attributes; an opaque one has no array here. */
 function inferConstant({ node }: Site): Known[] {
   const { value, value_float, value_floats, value_int, value_ints } = node.attributes;
   if (value?.kind === 'tensor') return [knownOf(value.value.dtype, value.value.shape, numbersOfAttribute(value))];
+  if (value?.kind === 'opaque') return [knownOf(value.value.type, value.value.shape)];
   if (value_float?.kind === 'float') return [knownOf('float32', [], [value_float.value])];
   if (value_int?.kind === 'int') return [knownOf('int64', [], [value_int.value])];
   if (value_floats?.kind === 'floats') return [knownOf('float32', [value_floats.value.length], value_floats.value)];
   if (value_ints?.kind === 'ints') return [knownOf('int64', [value_ints.value.length], value_ints.value)];
-  throw unsupported(node, 'has no value of a kind that is supported');
+  throw malformed(node, 'has no value');
 }
 
 /** max(0, ceil((limit - start) / delta)) numbers. */
