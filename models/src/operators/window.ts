@@ -1,5 +1,6 @@
 /** Windows that slide over the spatial axes, as convolutions and pools do: https://onnx.ai/onnx/operators/onnx__Conv.html */
 import type { Dimension } from '../graph/graph.js';
+import { ceilQuotientOf, floorQuotientOf, sumOf, unknownSize } from './dimension.js';
 import type { Site } from './operator.js';
 import { fixedSize, intOf, intsOf, malformed, shapeOf, stringOf } from './site.js';
 
@@ -48,6 +49,8 @@ function padding(site: Site, { input, extent, stride, given }: Placed): { begin:
   const mode = stringOf(site.node, 'auto_pad', 'NOTSET');
   if (mode === 'NOTSET' || mode === '') return given;
   if (mode === 'VALID') return { begin: 0, end: 0 };
+  // Of a size that is not known only the number of windows is: nothing reads where they begin.
+  if (stride !== 1 && typeof input === 'string') return { begin: 0, end: 0 };
   const size = stride === 1 ? 1 : fixedSize(site, input, 'spatial size');
   const total = stride === 1 ? extent - 1 : Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
   const less = Math.floor(total / 2);
@@ -58,7 +61,10 @@ function outputSize(site: Site, axis: Omit<WindowAxis, 'output'>, index: number)
   const { input, kernel, stride, dilation, begin, end } = axis;
   const extent = dilation * (kernel - 1) + 1;
   if (typeof input === 'string') {
-    return stride === 1 && begin + end === extent - 1 ? input : `${site.node.outputs[0] ?? ''}:${index + 2}`;
+    const same = stringOf(site.node, 'auto_pad', 'NOTSET').startsWith('SAME');
+    if (same) return stride === 1 ? input : ceilQuotientOf(input, stride);
+    if (intOf(site.node, 'ceil_mode', 0) === 1) return unknownSize(site.node.name, `size.${index}`);
+    return sumOf([floorQuotientOf(sumOf([input, begin + end - extent]), stride), 1]);
   }
   const steps = (input + begin + end - extent) / stride;
   const ceil = intOf(site.node, 'ceil_mode', 0) === 1;

@@ -1,6 +1,6 @@
 /** Pools: https://onnx.ai/onnx/operators/onnx__AveragePool.html, onnx__MaxPool.html */
 import { castTo, expandLike, maskOf } from '../broadcast.js';
-import { knownCount, unknownSize } from '../dimension.js';
+import { knownCount, productOf, sumOf, unknownSize } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
 import { inputOf, intsOf, malformed, shapeOf } from '../site.js';
@@ -35,8 +35,9 @@ function inferMaxUnpool(site: Site): Known[] {
   if (kernel.length !== spatial) throw malformed(site.node, `has a window of ${kernel.length} axes over ${spatial}`);
   const [strides, pads] = [intsOf(site.node, 'strides'), intsOf(site.node, 'pads')];
   const sizes = shape.slice(2).map((size, i) => {
-    if (typeof size !== 'number') return `${site.node.outputs[0] ?? ''}:${i + 2}`;
-    return (size - 1) * (strides?.[i] ?? 1) + (kernel[i] ?? 1) - (pads?.[i] ?? 0) - (pads?.[i + spatial] ?? 0);
+    const stride = strides?.[i] ?? 1;
+    const padding = (pads?.[i] ?? 0) + (pads?.[i + spatial] ?? 0);
+    return sumOf([productOf([stride, size]), (kernel[i] ?? 1) - stride - padding]);
   });
   return [{ dtype, shape: [...shape.slice(0, 2), ...sizes] }];
 }

@@ -1,7 +1,7 @@
 /** Resize: https://onnx.ai/onnx/operators/onnx__Resize.html */
 import type { Dimension, Node } from '../../graph/graph.js';
 import { reshapeTo } from '../broadcast.js';
-import { productOf } from '../dimension.js';
+import { floorQuotientOf, productOf, unknownSize } from '../dimension.js';
 import { floats, type GraphBuilder } from '../graph-builder.js';
 import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
 import {
@@ -43,9 +43,15 @@ interface Resized {
 function resizedAxes(site: Site): Map<number, Resized> {
   const shape = shapeOf(site, 0);
   const axes = axesOf(site);
-  const scales = site.inputs[2]?.shape?.[0] === 0 ? undefined : numbersOf(site, 2);
-  const given = scales ?? site.inputs[3]?.elements;
-  if (given === undefined) throw malformed(site.node, 'has neither scales nor sizes that are constant');
+  const byScales = site.inputs[2] !== undefined && site.inputs[2].shape?.[0] !== 0;
+  const amounts = site.inputs[byScales ? 2 : 3];
+  if (amounts === undefined) throw malformed(site.node, 'has neither scales nor sizes');
+  const given = amounts.elements;
+  // Computed while the graph runs.
+  if (given === undefined) {
+    return new Map(axes.map((axis) => [axis, { output: unknownSize(site.node.name, `size.${axis}`), scale: NaN }]));
+  }
+  const scales = byScales ? numbersOf(site, 2) : undefined;
   if (given.length !== axes.length)
     throw malformed(site.node, `resizes ${axes.length} axes and gives ${given.length} numbers`);
   if (scales !== undefined) return new Map(axes.map((axis, i) => [axis, byScale(site, axis, scales[i] ?? 1)]));
@@ -63,10 +69,9 @@ function byScale(site: Site, axis: number, scale: number): Resized {
   const size = shapeOf(site, 0)[axis] ?? 1;
   if (scale <= 0) throw malformed(site.node, `scales axis ${axis} by ${scale}`);
   if (typeof size === 'number') return { output: Math.floor(Math.fround(Math.fround(scale) * size)), scale };
-  return {
-    output: Number.isInteger(scale) ? productOf([scale, size]) : `${site.node.outputs[0] ?? ''}:${axis}`,
-    scale,
-  };
+  if (Number.isInteger(scale)) return { output: productOf([scale, size]), scale };
+  if (Number.isInteger(1 / scale)) return { output: floorQuotientOf(size, 1 / scale), scale };
+  return { output: unknownSize(site.node.name, `size.${axis}`), scale };
 }
 
 function bySize(input: Dimension | undefined, output: Dimension): Resized {
