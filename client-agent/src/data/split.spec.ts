@@ -1,6 +1,6 @@
 import { array, assert, constantFrom, integer, property, record, uniqueArray } from 'fast-check';
 
-import { noPins, splitRecords, type SplitPins } from './split.js';
+import { noPins, sideOf, splitRecords, type SplitPins } from './split.js';
 
 const hash = array(integer({ min: 0, max: 15 }), { minLength: 64, maxLength: 64 }).map((digits) =>
   digits.map((digit) => digit.toString(16)).join(''),
@@ -70,5 +70,31 @@ describe('the held-out tenth', () => {
     expect(first.heldOut.size).toBe(0);
     const later = splitRecords([only, { hash: 'f'.repeat(64), label: 'a' }], first.pins);
     expect([...later.heldOut]).toEqual(['f'.repeat(64)]);
+  });
+});
+
+describe('training, validation and test', () => {
+  it('share the records as they are told, by hash alone', () => {
+    assert(
+      property(hash, (key) => {
+        const side = sideOf(key, { test: 0.1, validation: 0.2 });
+        expect(sideOf(key, { test: 0.1, validation: 0.2 })).toBe(side);
+        // A larger validation share moves records out of training, and none out of test.
+        const larger = sideOf(key, { test: 0.1, validation: 0.4 });
+        if (side !== 'training') expect(larger).toBe(side);
+        if (side === 'test') expect(sideOf(key, { test: 0.1 })).toBe('test');
+        expect(sideOf(key, { test: 0 })).toBe('training');
+      }),
+    );
+    expect(
+      [0, 0x1999, 0x199a, 0x4cce].map((place) =>
+        sideOf(place.toString(16).padStart(4, '0').padEnd(64, '0'), { test: 0.1, validation: 0.2 }),
+      ),
+    ).toEqual(['test', 'test', 'validation', 'training']);
+  });
+
+  it('cannot be more than the whole', () => {
+    expect(() => sideOf('0'.repeat(64), { test: 0.7, validation: 0.4 })).toThrow(RangeError);
+    expect(() => sideOf('0'.repeat(64), { test: NaN })).toThrow(RangeError);
   });
 });

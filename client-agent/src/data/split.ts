@@ -16,6 +16,25 @@ export const noPins: SplitPins = { heldOut: [], training: [] };
 /** Share of the examples that is held out. */
 export const heldOutShare = 0.1;
 
+/** Shares of all examples; the rest trains. */
+export interface SplitShares {
+  readonly test: number;
+  readonly validation?: number;
+}
+
+/**
+ * The side of a record, by its hash alone. Test comes first: a larger share of validation takes records from training, never from test.
+ * Throws a RangeError where the shares are not between 0 and 1 together.
+ */
+export function sideOf(hash: string, { test, validation = 0 }: SplitShares): 'test' | 'validation' | 'training' {
+  if (!(test >= 0 && validation >= 0 && test + validation <= 1)) {
+    throw new RangeError(`shares of ${test} and ${validation} are not parts of a whole`);
+  }
+  const place = score(hash);
+  if (place < test) return 'test';
+  return place < test + validation ? 'validation' : 'training';
+}
+
 /**
  * Splits records into held out and training.
  * @param pins what an earlier split pinned; store the returned ones for the next
@@ -33,7 +52,8 @@ export function splitRecords(
     if (hashes === undefined) classes.set(label, new Set([hash]));
     else hashes.add(hash);
   }
-  const isOut = (hash: string): boolean => pinnedOut.has(hash) || (!pinnedIn.has(hash) && score(hash) < heldOutShare);
+  const isOut = (hash: string): boolean =>
+    pinnedOut.has(hash) || (!pinnedIn.has(hash) && sideOf(hash, { test: heldOutShare }) === 'test');
   for (const hashes of classes.values()) {
     const [first, ...rest] = hashes;
     if (first === undefined || [...hashes].some(isOut)) continue;

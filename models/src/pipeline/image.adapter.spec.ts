@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { describe, expect, it } from '@jest/globals';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 
 import { GraftError } from '@graft/core/error';
 
@@ -95,18 +95,18 @@ describe('an image of any kind', () => {
     a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? NaN)), 0) / a.length;
 
   it.each([
-    ['PNG', (image: sharp.Sharp) => image.png(), 0],
-    ['PNG of 256 colours', (image: sharp.Sharp) => image.png({ palette: true, dither: 0 }), 12],
-    ['JPEG', (image: sharp.Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }), 3],
+    ['PNG', (image: Sharp) => image.png(), 0],
+    ['PNG of 256 colours', (image: Sharp) => image.png({ palette: true, dither: 0 }), 12],
+    ['JPEG', (image: Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }), 3],
     [
       'progressive JPEG',
-      (image: sharp.Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4', progressive: true }),
+      (image: Sharp) => image.jpeg({ quality: 100, chromaSubsampling: '4:4:4', progressive: true }),
       3,
     ],
-    ['WebP', (image: sharp.Sharp) => image.webp({ lossless: true }), 0],
-    ['GIF', (image: sharp.Sharp) => image.gif({ dither: 0 }), 12],
-    ['TIFF', (image: sharp.Sharp) => image.tiff({ compression: 'lzw' }), 0],
-    ['AVIF', (image: sharp.Sharp) => image.avif({ lossless: true, chromaSubsampling: '4:4:4' }), 3],
+    ['WebP', (image: Sharp) => image.webp({ lossless: true }), 0],
+    ['GIF', (image: Sharp) => image.gif({ dither: 0 }), 12],
+    ['TIFF', (image: Sharp) => image.tiff({ compression: 'lzw' }), 0],
+    ['AVIF', (image: Sharp) => image.avif({ lossless: true, chromaSubsampling: '4:4:4' }), 3],
   ] as const)('is read from %s, whatever its name', async (_, write, error) => {
     const expected = await read(await picture().png().toBuffer());
     expect(distance(await read(await write(picture()).toBuffer()), expected)).toBeLessThanOrEqual(error);

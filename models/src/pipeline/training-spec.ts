@@ -90,7 +90,9 @@ export function stepOptionsOf(spec: TrainingSpec): Omit<TrainingStepOptions, 'tr
 export function learningOf(spec: TrainingSpec): Omit<Learning, 'batches' | 'seed'> {
   const { epochs, batchSize, learningRate, schedule, microBatchSize, proximal } = spec;
   return {
-    ...{ epochs, batchSize, learningRate },
+    epochs,
+    batchSize,
+    learningRate,
     ...(schedule !== undefined && { schedule }),
     ...(accumulates(spec) && { microBatchSize: microBatchSize ?? batchSize }),
     ...(proximal !== undefined && { coefficients: { proximal } }),
