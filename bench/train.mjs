@@ -56,7 +56,7 @@ async function exactnessOf({ graft, eager }, folder) {
 }
 
 function comparison(times, threads, goals) {
-  const { graft, eager, ...others } = times;
+  const { graft, eager, tfjs, ...others } = times;
   const key = threads === 1 ? 'cpuMsPerStep' : 'wallMsPerStep';
   const [bestMode] = Object.keys({ eager, ...others }).toSorted((a, b) => times[a][key] - times[b][key]);
   return {
@@ -70,7 +70,7 @@ function comparison(times, threads, goals) {
   };
 }
 
-async function measure(name, { threads, blocks, modes, loop, timesOnly }) {
+async function measure(name, { threads, blocks, modes, loop, timesOnly, tfjs }) {
   const net = trainingNets[name];
   const folder = writeJob(net, { batchSize: 32, batches: 4, seed, threads });
   try {
@@ -79,6 +79,7 @@ async function measure(name, { threads, blocks, modes, loop, timesOnly }) {
       threads,
       modes: modes ?? modesOf(net),
       loop: loop ?? net.loop ?? 1,
+      tfjs,
     });
     const times = await timesOf(engines, net, blocks);
     const { graft, eager } = engines;
@@ -95,6 +96,7 @@ async function measure(name, { threads, blocks, modes, loop, timesOnly }) {
       ...(eager === undefined
         ? { note: 'no PyTorch: python3 (or GRAFT_PYTHON) has no module torch' }
         : comparison(times, threads, net.goals)),
+      tfjs: engines.tfjs && { backend: engines.tfjs.ready.backend, about: engines.tfjs.ready.about, ...times.tfjs },
       ...exactness,
       ...peaks,
       bareBytes,
@@ -122,6 +124,7 @@ export async function run(args) {
       modes: { type: 'string' },
       loop: { type: 'string' },
       'times-only': { type: 'boolean', default: false },
+      tfjs: { type: 'boolean', default: false },
       batch: { type: 'string', default: '32' },
     },
   });
@@ -138,7 +141,14 @@ export async function run(args) {
     for (const threads of values.threads.map(Number)) {
       console.log(
         JSON.stringify(
-          await measure(net, { threads, blocks, modes, loop: values.loop, timesOnly: values['times-only'] }),
+          await measure(net, {
+            threads,
+            blocks,
+            modes,
+            loop: values.loop,
+            timesOnly: values['times-only'],
+            tfjs: values.tfjs,
+          }),
         ),
       );
     }

@@ -49,8 +49,11 @@ function pythonOf() {
   return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0 ? python : undefined;
 }
 
-/** All engines of a job that start, by name: 'graft', 'eager' and PyTorch's other `modes`. */
-export async function startEngines(name, folder, { seed, threads, modes, loop = 1 }) {
+/** A backend without native code may take minutes for a step. */
+const tfjsReadyMs = 60_000;
+
+/** All engines of a job that start, by name: 'graft', 'eager', PyTorch's other `modes`, and 'tfjs' where it is asked for. */
+export async function startEngines(name, folder, { seed, threads, modes, loop = 1, tfjs = false }) {
   const support = import.meta.dirname;
   const args = [join(support, 'training-engine.mjs'), folder, name, String(seed), String(loop)];
   const engines = { graft: await startEngine('node', args) };
@@ -60,6 +63,10 @@ export async function startEngines(name, folder, { seed, threads, modes, loop = 
   for (const mode of python === undefined ? [] : ['eager', ...modes]) {
     const options = { env, readyMs: 240_000, quiet: mode === 'compile' };
     engines[mode] = await startEngine(python, [join(support, 'torch_engine.py'), folder, mode], options);
+  }
+  if (tfjs) {
+    const tfjsArgs = [join(support, 'tfjs-engine.mjs'), folder, name, String(seed)];
+    engines.tfjs = await startEngine('node', tfjsArgs, { env, readyMs: tfjsReadyMs, quiet: true });
   }
   return engines;
 }

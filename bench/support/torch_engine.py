@@ -120,6 +120,12 @@ def worst(values, reference):
     return max(((values[name] - wanted).norm() / wanted.norm()).item() for name, wanted in reference.items())
 
 
+def together(values, reference):
+    """The relative difference of all tensors as one vector."""
+    difference = sum((values[name] - wanted).square().sum() for name, wanted in reference.items())
+    return (difference / sum(wanted.square().sum() for wanted in reference.values())).sqrt().item()
+
+
 def check(file, count):
     """Compares what graft wrote, gradients and then weights of each trained tensor, with float64."""
     raw = torch.from_numpy(np.fromfile(file, dtype=np.float32)).double()
@@ -139,6 +145,8 @@ def check(file, count):
     return {
         "gradientErrorMax": worst(theirs[0], reference),
         "torchGradientErrorMax": worst(own_gradients, reference),
+        "stepsError": together(theirs[1], trained),
+        "torchStepsError": together(own_weights, trained),
         "stepsErrorMax": worst(theirs[1], trained),
         "torchStepsErrorMax": worst(own_weights, trained),
         "losses": losses,

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-import { elementCount, tensor, tensorFromBytes } from '@graft/core/tensor';
+import { tensor } from '@graft/core/tensor';
 import { sessionLowering } from '@graft/models/runtime/blocked-convolution.adapter';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { buildTrainingStep } from '@graft/models/training/build-training-step';
@@ -15,23 +15,12 @@ import { stepScalars } from '@graft/models/training/optimizers/step-scalars';
 import { StateBuffers } from '@graft/models/training/state-buffers';
 
 import { peakBytes } from './processes.mjs';
+import { readBatches } from './training-job.mjs';
 import { cachedNets, partsOf, trainingNets } from './training-nets.mjs';
 
 const [, , folder, name, seed, together] = process.argv;
 const net = { ...trainingNets, ...cachedNets }[name];
 const job = JSON.parse(readFileSync(join(folder, 'job.json'), 'utf8'));
-
-function batches() {
-  const raw = readFileSync(join(folder, 'job.bin'));
-  const read = (key) => {
-    const { dtype, shape, offset } = job.tensors[key];
-    return tensorFromBytes(dtype, shape, raw.subarray(offset, offset + 4 * elementCount(shape)));
-  };
-  return Array.from({ length: job.batches }, (_, i) => ({
-    features: read(`batch/${i}/features`),
-    labels: read(`batch/${i}/labels`),
-  }));
-}
 
 /** What trains: a session of the step (of `together` steps in a loop), one of the trunk where there is a cut. */
 async function loadTraining(parts, optimizer, together) {
@@ -169,7 +158,7 @@ async function check(training, data, { file, steps }) {
 }
 
 const bareBytes = peakBytes(process.pid);
-const data = batches();
+const data = readBatches(folder, job);
 const batchSize = data[0].labels.shape[0];
 const training = await loadTraining(partsOf(net, Number(seed)), job.optimizer, Number(together));
 await trainingOf(training, data, job.optimizer.learningRate).next();

@@ -1,10 +1,10 @@
 /** A training job as a folder that both engines read: job.json, and job.bin with weights and batches. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { random } from '@graft/core/random';
-import { bytesOf, elementCount, tensor } from '@graft/core/tensor';
+import { bytesOf, elementCount, tensor, tensorFromBytes } from '@graft/core/tensor';
 
 import { partsOf, trainableOf } from './training-nets.mjs';
 
@@ -61,4 +61,17 @@ export function writeJob(net, { batchSize, batches, seed, threads }) {
   };
   writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
   return folder;
+}
+
+/** The batches of a job's folder. */
+export function readBatches(folder, job) {
+  const raw = readFileSync(join(folder, 'job.bin'));
+  const read = (key) => {
+    const { dtype, shape, offset } = job.tensors[key];
+    return tensorFromBytes(dtype, shape, raw.subarray(offset, offset + 4 * elementCount(shape)));
+  };
+  return Array.from({ length: job.batches }, (_, i) => ({
+    features: read(`batch/${i}/features`),
+    labels: read(`batch/${i}/labels`),
+  }));
 }

@@ -81,8 +81,9 @@ export const trainingNets = {
     torch: { net: 'transformer', options: transformer(128, 4, 2) },
     model: (seed) => transformerClassifier(transformer(128, 4, 2), seed),
     optimizer: adam,
-    together: 1,
-    samples: 8,
+    loop: 2,
+    together: 2,
+    samples: 6,
     goals: { cpu: 0.95, wall: 1.2 },
   },
   transformer256: {
