@@ -8,6 +8,8 @@ export interface Lowering {
    * 16 with AVX-512, 8 with AVX2. Absent: only standard ONNX operators are written, which every runtime knows.
    */
   readonly blockedChannels?: 8 | 16;
+  /** Whether batches of matrices may be turned as they are multiplied, by com.microsoft.FusedMatMul. */
+  readonly fusedProducts?: true;
 }
 
 /** Standard ONNX operators only. */

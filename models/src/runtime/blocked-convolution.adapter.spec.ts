@@ -1,19 +1,19 @@
 /** The blocked layout is used where it was tried and found right, and only there. */
 import { GraftError } from '@graft/core/error';
 
-import { sessionLowering, tryBlocks } from './blocked-convolution.adapter.js';
+import { sessionLowering, tryBlocks, tryFusedProducts } from './blocked-convolution.adapter.js';
 import { onnxRuntime } from './onnxruntime.adapter.js';
 import type { Runtime } from './runtime.js';
 
-const usesBlocks = ({ graph }: Parameters<Runtime['load']>[0]): boolean =>
-  graph.nodes.some(({ domain, op }) => domain === 'com.microsoft.nchwc' && op === 'Conv');
+const isOwn = ({ graph }: Parameters<Runtime['load']>[0]): boolean =>
+  graph.nodes.some(({ domain, op }) => domain.startsWith('com.microsoft') && op !== 'ReorderInput');
 
-/** ONNX Runtime with its answers to blocked graphs changed. */
+/** ONNX Runtime with its answers to graphs of its own operators changed. */
 const altered = (change: (value: number) => number): Runtime => ({
   ...onnxRuntime,
   load: async (model, options) => {
     const session = await onnxRuntime.load(model, options);
-    if (!usesBlocks(model)) return session;
+    if (!isOwn(model)) return session;
     return {
       ...session,
       run: async (feeds) => {
@@ -32,6 +32,10 @@ describe('the lowering of a session', () => {
     expect(process.arch === 'x64' ? [8, 16] : [8, 16, undefined]).toContain(blockedChannels);
   });
 
+  it('turns factors as they are multiplied', async () => {
+    expect(await tryFusedProducts(onnxRuntime)).toEqual({ fusedProducts: true });
+  });
+
   it('is tried once a process', async () => {
     expect(await sessionLowering()).toBe(await sessionLowering());
   });
@@ -42,6 +46,7 @@ describe('the lowering of a session', () => {
       load: () => Promise.reject(new GraftError('RUNTIME_REFUSED', 'no such operator')),
     };
     expect(await tryBlocks(refusing)).toEqual({});
+    expect(await tryFusedProducts(refusing)).toEqual({});
   });
 
   it.each([
@@ -49,5 +54,6 @@ describe('the lowering of a session', () => {
     ['not a number', () => NaN],
   ])('is the standard one where a gradient is %s', async (_, change) => {
     expect(await tryBlocks(altered(change))).toEqual({});
+    expect(await tryFusedProducts(altered(change))).toEqual({});
   });
 });

@@ -1,6 +1,7 @@
 /**
- * Whether this process's runtime has the blocked layout that depthwise convolutions are fastest in, found out by trying:
- * the width of its blocks from a reordered row of numbers, then forward and gradients against the standard operators.
+ * What this process's runtime has beyond the standard operators, found out by trying: the blocked layout that depthwise convolutions
+ * are fastest in, the width of its blocks from a reordered row of numbers, then forward and gradients against the standard operators;
+ * and products that turn their factors.
  * The operators are the runtime's own and may change; on any doubt the standard ones are used.
  */
 import { tensor, type Tensor } from '@graft/core/tensor';
@@ -11,6 +12,7 @@ import { convolutionOf } from '../operators/convolution/convolution.js';
 import { formsOf } from '../operators/convolution/forms.js';
 import { GraphBuilder } from '../operators/graph-builder.js';
 import { standardLowering, type Lowering } from '../operators/lowering.js';
+import { turnedProduct } from '../operators/products/turned-product.js';
 import { TypeScope } from '../operators/type-scope.js';
 import { onnxRuntime } from './onnxruntime.adapter.js';
 import type { Runtime } from './runtime.js';
@@ -25,11 +27,33 @@ let found: Promise<Lowering> | undefined;
 
 /** The lowering for sessions of this process; tried once, standard operators where anything fails. */
 export function sessionLowering(): Promise<Lowering> {
-  found ??= tryBlocks(onnxRuntime);
+  found ??= tryLowering(onnxRuntime);
   return found;
 }
 
 /** The same for any runtime, tried each time. */
+export async function tryLowering(runtime: Runtime): Promise<Lowering> {
+  return { ...(await tryBlocks(runtime)), ...(await tryFusedProducts(runtime)) };
+}
+
+/** Batches of matrices turned as they are multiplied. */
+export async function tryFusedProducts(runtime: Runtime): Promise<Lowering> {
+  const lowering: Lowering = { fusedProducts: true };
+  const shapes = { a: [3, 5, 7], b: [3, 5, 9], c: [3, 9, 7] };
+  const products = (build: GraphBuilder): string[] => [
+    turnedProduct({ a: 'a', b: 'b', turnA: true }, build),
+    turnedProduct({ a: 'a', b: 'c', turnB: true }, build),
+    turnedProduct({ a: 'b', b: 'a', turnA: true }, build),
+  ];
+  try {
+    return (await isSame(shapes, products, { lowering, runtime })) ? lowering : standardLowering;
+  } catch {
+    // The same as below.
+    return standardLowering;
+  }
+}
+
+/** Depthwise convolutions in blocks. */
 export async function tryBlocks(runtime: Runtime): Promise<Lowering> {
   try {
     const blockedChannels = await blockWidth(runtime);
@@ -74,19 +98,22 @@ const probes: readonly Probe[] = [
   { channels: 8, size: [6, 6], kernel: 5, stride: 1 },
 ];
 
-async function agrees(probe: Probe, lowering: Lowering, runtime: Runtime): Promise<boolean> {
+function agrees(probe: Probe, lowering: Lowering, runtime: Runtime): Promise<boolean> {
   const { channels, size, kernel, stride } = probe;
   const positions = size.map((each) => Math.ceil(each / stride));
   const shapes = { x: [2, channels, ...size], w: [channels, 1, kernel, kernel], dy: [2, channels, ...positions] };
+  return isSame(shapes, (build) => depthwise(probe, build), { lowering, runtime });
+}
+
+/** Whether a graph gives the same numbers under a lowering as in standard operators. */
+async function isSame(
+  shapes: Readonly<Record<string, readonly number[]>>,
+  write: (build: GraphBuilder) => string[],
+  { lowering, runtime }: { lowering: Lowering; runtime: Runtime },
+): Promise<boolean> {
   const feeds = Object.fromEntries(Object.entries(shapes).map(([name, shape], i) => [name, numbers(shape, i)]));
   const [expected, results] = await Promise.all(
-    [standardLowering, lowering].map((each) =>
-      outputsOf(
-        modelOf(shapes, (build) => depthwise(probe, build), each),
-        feeds,
-        runtime,
-      ),
-    ),
+    [standardLowering, lowering].map((each) => outputsOf(modelOf(shapes, write, each), feeds, runtime)),
   );
   return expected?.every((value, i) => isClose(results?.[i], value)) === true;
 }

@@ -224,7 +224,7 @@ describe('the forms of a convolution', () => {
         asyncProperty(windows, channels, async ({ seed, ...window }, counts) => {
           expect(await faults({ ...window, ...counts, group: 1 }, seed)).toEqual([]);
         }),
-        { numRuns: 50 },
+        { numRuns: 30 },
       );
     },
     patience,
@@ -237,7 +237,7 @@ describe('the forms of a convolution', () => {
         asyncProperty(windows, constantFrom(2, 4, 8, 12, 20), async ({ seed, ...window }, channels) => {
           expect(await faults({ ...window, channels, filters: channels, group: channels }, seed)).toEqual([]);
         }),
-        { numRuns: 50 },
+        { numRuns: 30 },
       );
     },
     patience,

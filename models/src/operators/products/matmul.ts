@@ -4,6 +4,7 @@ import { broadcast, reshapeLike, unbroadcast } from '../broadcast.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
 import { floatOf, inputOf, intOf, malformed, shapeOf } from '../site.js';
+import { turnedProduct } from './turned-product.js';
 
 function inferMatMul(site: Site): Known[] {
   const [a, b] = [shapeOf(site, 0), shapeOf(site, 1)];
@@ -49,7 +50,7 @@ interface Product {
 }
 
 function byLeft({ left, right, gradient }: Product, build: GraphBuilder): string {
-  return unbroadcast(build.add('MatMul', [gradient, transposed(right, build)]), left, build);
+  return unbroadcast(turnedProduct({ a: gradient, b: right, turnB: true }, build), left, build);
 }
 
 /** Matrices of a batch that shares B are stacked, so that B's gradient is one product. */
@@ -59,20 +60,13 @@ function byRight({ left, right, gradient }: Product, build: GraphBuilder): strin
   if (rankRight === 2 && rankLeft !== 2 && fixed) {
     return build.add('Gemm', [rowsOf(left, build), rowsOf(gradient, build)], { transA: 1 });
   }
-  return unbroadcast(build.add('MatMul', [transposed(left, build), gradient]), right, build);
+  return unbroadcast(turnedProduct({ a: left, b: gradient, turnA: true }, build), right, build);
 }
 
 /** All leading axes as one. */
 function rowsOf(value: string, build: GraphBuilder): string {
   const last = build.shapeOf(value).at(-1);
   return build.add('Reshape', [value, build.ints([-1, Number(last)])]);
-}
-
-/** The last two axes exchanged. */
-function transposed(value: string, build: GraphBuilder): string {
-  const rank = build.shapeOf(value).length;
-  const axes = [...Array(rank).keys()];
-  return build.add('Transpose', [value], { perm: [...axes.slice(0, -2), rank - 1, rank - 2] });
 }
 
 function gemmOf({ node }: Site): { alpha: number; beta: number; transA: number; transB: number } {
