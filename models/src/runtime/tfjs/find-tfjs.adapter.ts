@@ -26,7 +26,7 @@ export interface TfjsChoice {
 export interface FindOptions {
   /** Only these, in this order. */
   readonly backends?: readonly TfjsBackendName[];
-  /** A folder whose node_modules is searched before that of graft. */
+  /** A folder whose node_modules is searched before that of graft; GRAFT_TENSORFLOW_DIR unless given. */
   readonly from?: string;
 }
 
@@ -40,7 +40,8 @@ export async function chooseTfjsBackend(options: FindOptions = {}): Promise<Tfjs
   return { backend, about, reasons };
 }
 
-export async function findTfjs({ backends = tfjsBackends, from }: FindOptions): Promise<FoundTfjs> {
+export async function findTfjs(options: FindOptions): Promise<FoundTfjs> {
+  const { backends = tfjsBackends, from = process.env['GRAFT_TENSORFLOW_DIR'] } = options;
   const reasons: { backend: TfjsBackendName; reason: string }[] = [];
   for (const [i, backend] of backends.entries()) {
     try {

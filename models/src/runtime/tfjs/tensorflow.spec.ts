@@ -1,6 +1,7 @@
 /** The runtime tfjs on TensorFlow itself, where its addon is built. */
 import { tensorflowFolder, whyNoTensorflow } from '../../../../test/tensorflow.adapter.js';
 import { describeTraining } from './differential.contract.js';
+import { describeOperators } from './operators.contract.js';
 import { openTfjs, type TfjsRuntime } from './tfjs.adapter.js';
 
 const missing = await whyNoTensorflow();
@@ -24,6 +25,8 @@ if (missing === undefined) {
     backend.binding = new Proxy<Binding>({ executeOp }, { get: (own, name: string) => own[name] ?? binding[name] });
     return runtime;
   });
+
+  await describeOperators(open);
 
   describe('the addon of TensorFlow', () => {
     test('has computed the steps above', () => {

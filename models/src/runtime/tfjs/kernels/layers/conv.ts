@@ -44,27 +44,27 @@ function conv(call: Call, x: DeviceArray): DeviceArray {
 /** @param x [N, ..., C], already padded @param w [O, C / group, ...]; the result has channels last */
 function convolved(tf: TensorFlow, x: DeviceArray, w: DeviceArray, window: Window): DeviceArray {
   if (x.shape.length === 3) return convolvedLine(tf, x, w, window);
-  const uneven = new Set(window.strides).size > 1 && window.group > 1;
-  const dilatedSteps = window.dilations.some((by) => by > 1) && window.strides.some((by) => by > 1);
-  // No backend takes steps and dilation at once, nor different steps for one filter a channel: the places in between are left out after.
-  if (uneven || dilatedSteps) {
-    const dense = convolved(tf, x, w, { ...window, strides: window.strides.map(() => 1) });
-    const steps = [1, ...window.strides, 1];
-    return tf.stridedSlice(
-      dense,
-      dense.shape.map(() => 0),
-      dense.shape,
-      steps,
-    );
+  const { strides, dilations, group } = window;
+  // Of dilation every backend has only this, and not in lines or volumes: else zeros stand between the elements of the filter.
+  const dilates = dilations.some((by) => by > 1);
+  const plain = group === 1 && x.shape.length === 4 && new Set(dilations).size === 1 && strides.every((by) => by === 1);
+  if (dilates && !plain) {
+    const spread = dilations.reduce((sum, stride, i) => withZeros(tf, sum, { axis: i + 2, stride }), w);
+    return convolved(tf, x, spread, { ...window, dilations: dilations.map(() => 1) });
+  }
+  // Nor has one different steps for one filter a channel: the places in between are left out after.
+  if (new Set(strides).size > 1 && group > 1) {
+    const dense = convolved(tf, x, w, { ...window, strides: strides.map(() => 1) });
+    const begin = dense.shape.map(() => 0);
+    return tf.stridedSlice(dense, begin, dense.shape, [1, ...strides, 1]);
   }
   const channels = x.shape.at(-1) ?? 1;
   if (window.group === channels && channels > 1 && x.shape.length === 4) return depthwise(tf, x, w, window);
   if (window.group > 1) return grouped(tf, x, w, window);
   const filter = filterLast(tf, w);
-  const { strides, dilations } = window;
   if (x.shape.length === 5) {
-    const [s, d] = [strides, dilations].map(([a = 1, b = 1, c = 1]): [number, number, number] => [a, b, c]);
-    return tf.conv3d(x as never, filter as never, s ?? 1, 'valid', 'NDHWC', d);
+    const [depth = 1, height = 1, width = 1] = strides;
+    return tf.conv3d(x as never, filter as never, [depth, height, width], 'valid', 'NDHWC');
   }
   const [s, d] = [strides, dilations].map(([a = 1, b = 1]): [number, number] => [a, b]);
   return tf.conv2d(x as never, filter as never, s ?? 1, 'valid', 'NHWC', d);
