@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { tensor, type Tensor } from '@graft/core/tensor';
 
+import type { Value } from '../../graph/graph.js';
 import { GraphBuilder } from '../../operators/graph-builder.js';
 import { TypeScope } from '../../operators/type-scope.js';
 import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
@@ -36,10 +37,10 @@ const int = ({ shape, data }: Numbers): Tensor<'int32'> => tensor('int32', shape
 async function run(spec: LossSpec, output: Tensor, targets: ReadonlyMap<TargetRole, Tensor>) {
   const scope = new TypeScope();
   scope.declare('output', output);
-  const inputs = [{ name: 'output', dtype: output.dtype, shape: output.shape }];
+  const inputs: Value[] = [{ name: 'output', dtype: output.dtype, shape: output.shape }];
   for (const [role, type] of targetTypes(spec, output)) {
     scope.declare(role, type);
-    inputs.push({ name: role, dtype: 'float32', shape: [], ...type } as (typeof inputs)[number]);
+    inputs.push({ name: role, ...type });
   }
   const build = new GraphBuilder(scope, 'train/');
   const names = Object.fromEntries([...targets.keys()].map((role) => [role, role]));
