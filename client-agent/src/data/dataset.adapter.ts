@@ -80,7 +80,7 @@ function rowsOf(config: TableConfig, skipped: SkipList): ReadRows {
       return csvRows(config, skipped);
     case 'jsonl':
       return jsonlRows(config, skipped);
-    case 'parquet':
+    default:
       return parquetRows(config.path, skipped);
   }
 }

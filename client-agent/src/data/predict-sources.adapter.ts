@@ -67,7 +67,7 @@ function columnsOf(
       const own = new Map(Object.entries({ ...table?.numeric, ...table?.categorical }));
       return preprocessing.columns.map(({ name }) => own.get(name) ?? name);
     }
-    case 'text':
+    default:
       return [table?.text ?? 'text', ...(table?.pair === undefined ? [] : [table.pair])];
   }
 }

@@ -151,7 +151,7 @@ export function exampleInputs(preprocessing: Preprocessing): readonly ExampleInp
       return [{ name: 'x', dtype: 'float32', shape: preprocessing.shape }];
     case 'text':
       return preprocessing.inputs.map((name) => ({ name, dtype: 'int64', shape: [preprocessing.maxLength] }));
-    case 'tabular':
+    default:
       return tabularInputs(preprocessing);
   }
 }

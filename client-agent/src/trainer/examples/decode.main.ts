@@ -14,9 +14,11 @@ async function answerTo(job: DecodeJob): Promise<DecodeAnswer> {
   }
 }
 
-parentPort?.on('message', (job: DecodeJob) => {
-  void answerTo(job).then((answer) => {
-    const transfer = answer.ok && answer.value.data.buffer instanceof ArrayBuffer ? [answer.value.data.buffer] : [];
-    parentPort?.postMessage(answer, transfer);
-  });
-});
+async function answer(job: DecodeJob): Promise<void> {
+  const made = await answerTo(job);
+  const transfer = made.ok && made.value.data.buffer instanceof ArrayBuffer ? [made.value.data.buffer] : [];
+  parentPort?.postMessage(made, transfer);
+}
+
+// What is no error of the image ends the thread, which the pool notices.
+parentPort?.on('message', (job: DecodeJob) => void answer(job));

@@ -216,7 +216,7 @@ async function fitInput(pipeline: Pipeline, width: number, training: object = {}
 }
 
 /** Fits, measures and answers; the loss must fall to a third. */
-async function round(pipeline: Pipeline, width: number, question: PredictSource, training: object = {}) {
+async function expectRound(pipeline: Pipeline, width: number, question: PredictSource, training: object = {}) {
   const input = await fitInput(pipeline, width, training);
   const { report, exampleCount } = await jobs.fit(input, control);
   expect(report.loss).toBeLessThan(report.initialLoss / 3);
@@ -296,7 +296,7 @@ describe('a round', () => {
       trunk: await putPart(trunk),
       tail: await putPart(head(value('pooled', 'float32', wide), wide)),
     };
-    await round(pipeline, wide, { kind: 'text', name: 'q', text: 'a good day' });
+    await expectRound(pipeline, wide, { kind: 'text', name: 'q', text: 'a good day' });
   });
 
   it('on texts, where all of the network is the tail, which then takes several inputs', async () => {
@@ -308,7 +308,7 @@ describe('a round', () => {
       nodes: [...bag.nodes, headNode('pooled')],
       weights: { ...bag.weights, ...headOf(wide) },
     });
-    await round({ ...(await text()), tail: await putPart(tail) }, wide, {
+    await expectRound({ ...(await text()), tail: await putPart(tail) }, wide, {
       kind: 'text',
       name: 'q',
       text: 'a good day',
@@ -349,7 +349,7 @@ describe('a round', () => {
       tail: await putPart(head(value('mean', 'float32', 2), 2)),
     };
     const at = bytes.length - 60 * 16 * 4;
-    await round(pipeline, 2, {
+    await expectRound(pipeline, 2, {
       kind: 'tensor',
       name: 'q',
       path: join(folder, 'series.safetensors'),

@@ -100,7 +100,7 @@ async function makerOf(preprocessing: Preprocessing, { blobs, decode }: Means): 
       const encode = rowEncoder(preprocessing);
       return async (source, name) => (source.kind === 'row' ? encode(source, name) : undefined);
     }
-    case 'text': {
+    default: {
       const encode = textEncoder(await readFile(join(blobs, preprocessing.tokenizer.hash)), preprocessing);
       return async (source, name) => (source.kind === 'text' ? encode(source, name) : undefined);
     }

@@ -8,7 +8,7 @@ import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { bindInputs, stackExamples, type ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
 import { FeatureCache } from '@graft/models/pipeline/feature-cache.adapter';
 import type { Pipeline } from '@graft/models/pipeline/pipeline';
-import { exampleInputs, type Preprocessing } from '@graft/models/pipeline/preprocessing';
+import { exampleInputs } from '@graft/models/pipeline/preprocessing';
 
 import type { Example } from '../../data/dataset.js';
 import { partKey, type ResidentSession, type ResidentSessions } from '../resident-sessions.adapter.js';
@@ -91,7 +91,7 @@ export class FeatureReader {
    * Throws DATA_UNSUITABLE where an example is of another kind than the model takes, DATA_EMPTY where none can be read.
    */
   async of(examples: readonly Example[], parts: Parts, request: FeatureRequest): Promise<SiteFeatures> {
-    const { places, varying, signal, onProgress } = request;
+    const { varying, signal, onProgress } = request;
     const source = await this.sourceOf(parts, request);
     const unreadable: SkippedExample[] = [];
     const bad = new Set<string>();
