@@ -18,6 +18,8 @@ export const limits = {
   graphNodes: 200_000,
   /** Nesting of subgraphs. */
   graphDepth: 8,
+  /** Functions of a model file that call each other: exporters nest one for each level of modules. */
+  functionDepth: 64,
   /** Parameters of one update: 2^31 float32 are 8 GiB. */
   updateParameters: 2 ** 31,
   /** Examples an agent may claim for one round, unless the task says less. */

@@ -6,6 +6,7 @@ import { topologicalOrder } from '../../graph/topological-order.js';
 import { validateGraph } from '../../graph/validate.js';
 import { decodeModelProto, integer, type ModelProto } from './onnx-schema.js';
 import { convertOpset } from './opset/convert-opset.js';
+import { inlineFunctions } from './inline-functions.js';
 import { readGraph } from './read-graph.js';
 
 /**
@@ -17,11 +18,9 @@ export function importOnnx(bytes: Uint8Array): Model {
   const opsets = opsetsOf(proto);
   if (proto.graph === undefined || proto.graph === null)
     throw new GraftError('MODEL_MALFORMED', 'the file has no graph');
-  if ((proto.functions?.length ?? 0) > 0)
-    throw new GraftError('MODEL_UNSUPPORTED', 'the model defines functions of its own');
   if ((proto.trainingInfo?.length ?? 0) > 0)
     throw new GraftError('MODEL_UNSUPPORTED', 'the model carries training graphs');
-  const { graph, weights } = readGraph(proto.graph);
+  const { graph, weights } = readGraph(inlineFunctions(proto, proto.graph, opsets));
   const converted = convertOpset({ ...graph, nodes: ordered(graph.nodes) }, weights, opsets);
   const result: Graph = {
     ...converted,
