@@ -31,6 +31,7 @@ export const activationsCases: readonly GradientCase[] = [
     shapes: [[3, 4]],
     attributes: { alpha: { float: 0.3 } },
   })),
+  { op: 'LeakyRelu', shapes: [[3, 4]], attributes: { alpha: { float: 1.5 } } },
   { op: 'Selu', shapes: [[3, 4]], attributes: { alpha: { float: 1.5 }, gamma: { float: 0.9 } } },
   { op: 'Shrink', shapes: [[3, 4]], attributes: { lambd: { float: 0.9 }, bias: { float: 0.4 } } },
   { op: 'Gelu', shapes: [[3, 4]], attributes: { approximate: 'tanh' } },

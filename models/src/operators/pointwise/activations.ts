@@ -25,6 +25,12 @@ export function normalDistribution(x: string, build: GraphBuilder): { scaled: st
   return { scaled, phi: build.add('HardSigmoid', [build.add('Erf', [scaled])], half) };
 }
 
+/** dy (min(y, 0) + 1) */
+function scaledBelow(y: string, { dy, build }: Pick<Values, 'dy' | 'build'>): string {
+  const below = build.add('Min', [y, build.scalar(0, y)]);
+  return build.add('Mul', [dy, build.add('Add', [below, build.scalar(1, y)])]);
+}
+
 /** y = x Phi(x), exactly: dx = dy (Phi(x) + x phi(x)), phi(x) = exp(-x^2 / 2 - log sqrt(2 pi)) */
 function exactGelu({ x, dy, build }: Values): string {
   const { scaled, phi } = normalDistribution(x, build);
@@ -83,8 +89,11 @@ export const activationOperators: OperatorRows = {
   Relu: elementwise((values) => kept('Greater', [values.y, 0], values)),
   /** dy where x > 0, else alpha dy */
   LeakyRelu: elementwise(({ x, dy, build, site }) => {
-    const slope = build.add('Mul', [dy, build.scalar(alphaOf(site, 0.01), dy)]);
-    return bySign(x, [dy, slope], build);
+    const alpha = alphaOf(site, 0.01);
+    if (alpha < 0 || alpha > 1) return bySign(x, [dy, build.add('Mul', [dy, build.scalar(alpha, dy)])], build);
+    // A mask of 1 and alpha costs less than Where.
+    const mask = maskOf(isAboveZero(x, build), dy, build);
+    return build.add('Mul', [dy, build.add('Max', [mask, build.scalar(alpha, dy)])]);
   }),
   PRelu: operator({ infer: sameType, gradient: parametricRelu }),
   ThresholdedRelu: elementwise((values) => kept('Greater', [values.x, alphaOf(values.site, 1)], values)),
@@ -104,13 +113,16 @@ export const activationOperators: OperatorRows = {
   }, 3),
   /** dy where x > 0, else dy alpha e^x = dy (y + alpha) */
   Elu: elementwise(({ x, y, dy, build, site }) => {
-    const below = build.add('Add', [y, build.scalar(alphaOf(site, 1), y)]);
+    const alpha = alphaOf(site, 1);
+    if (alpha === 1) return scaledBelow(y, { dy, build });
+    const below = build.add('Add', [y, build.scalar(alpha, y)]);
     return bySign(x, [dy, build.add('Mul', [dy, below])], build);
   }, 10),
-  /** dy e^(min(x, 0) / alpha) = dy (min(y, 0) / alpha + 1) */
+  /** dy e^(min(x, 0) / alpha) = dy (min(y / alpha, 0) + 1), alpha above 0 */
   Celu: elementwise(({ y, dy, build, site }) => {
-    const below = build.add('Div', [build.add('Min', [y, build.scalar(0, y)]), build.scalar(alphaOf(site, 1), y)]);
-    return build.add('Mul', [dy, build.add('Add', [below, build.scalar(1, y)])]);
+    const alpha = alphaOf(site, 1);
+    const scaled = alpha === 1 ? y : build.add('Div', [y, build.scalar(alpha, y)]);
+    return scaledBelow(scaled, { dy, build });
   }, 10),
   /** gamma dy where x > 0, else dy gamma alpha e^x = dy (y + gamma alpha) */
   Selu: elementwise(({ x, y, dy, build, site: { node } }) => {
