@@ -1,100 +1,18 @@
 /** For specs: training steps of whole networks on tfjs against ONNX Runtime. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { random } from '@graft/core/random';
-import { elementCount, tensor, type Tensor } from '@graft/core/tensor';
+import type { Tensor } from '@graft/core/tensor';
 
-import { denseHead } from '../../architectures/dense-head.js';
-import { mobileNetV2 } from '../../architectures/mobilenet-v2.js';
-import { resnet18 } from '../../architectures/resnet18.js';
-import { smallCnn } from '../../architectures/small-cnn.js';
-import { transformerClassifier } from '../../architectures/transformer-classifier.js';
-import type { Model } from '../../graph/graph.js';
-import { buildTrainingStep } from '../../training/build-training-step.js';
 import { relativeError } from '../../training/gradient-graph.contract.js';
 import { stepScalars } from '../../training/optimizers/step-scalars.js';
-import { firstState, nextState, scalarFeeds, targetOf } from '../../training/step-feeds.js';
+import { firstState, nextState, scalarFeeds } from '../../training/step-feeds.js';
 import { slotsOf, type TrainingStep } from '../../training/training-step.js';
 import { onnxRuntime } from '../onnxruntime.adapter.js';
 import type { DeviceTensor, Feeds, Session } from '../runtime.js';
+import { batch, netOf, nets, options, stepOf, type Net } from './networks.contract.js';
 import type { TfjsRuntime } from './tfjs.adapter.js';
 
-interface Net {
-  readonly model: Model;
-  readonly example: readonly number[];
-  readonly vocabulary?: number;
-}
-
-const rows = 4;
-const options = { threads: 1, purpose: 'training' } as const;
 const sgd = { kind: 'sgd' } as const;
-
-/** Small, and with every layer of the large ones. */
-const nets: Readonly<Record<string, () => Net>> = {
-  'a dense head': () => ({ model: denseHead({ inputs: 24, hidden: 16, classes: 5 }, 1), example: [24] }),
-  'a convolutional net': () => ({
-    model: smallCnn({ channels: 2, size: 12, widths: [4, 6], hidden: 16, classes: 5 }, 2),
-    example: [2, 12, 12],
-  }),
-  MobileNetV2: () => ({
-    model: mobileNetV2(
-      {
-        size: 32,
-        width: 0.25,
-        classes: 5,
-        stages: [
-          [1, 16, 1, 1],
-          [6, 24, 2, 2],
-        ],
-        lastChannels: 64,
-      },
-      3,
-    ),
-    example: [3, 32, 32],
-  }),
-  ResNet18: () => ({ model: resnet18({ size: 32, classes: 5, width: 4 }, 4), example: [3, 32, 32] }),
-  'a transformer': () => ({
-    model: transformerClassifier(
-      { width: 16, heads: 2, layers: 2, positions: 6, classes: 5, input: { vocabulary: 11 }, norm: 'after' },
-      5,
-    ),
-    example: [6],
-    vocabulary: 11,
-  }),
-};
-
-function batch(step: TrainingStep, { example, vocabulary }: Net, seed: number): Feeds {
-  const stream = random(seed);
-  const shape = [rows, ...example];
-  const count = elementCount(shape);
-  const x: Tensor =
-    vocabulary === undefined
-      ? tensor(
-          'float32',
-          shape,
-          Float32Array.from({ length: count }, () => stream.normal()),
-        )
-      : tensor(
-          'int64',
-          shape,
-          BigInt64Array.from({ length: count }, () => BigInt(Math.floor(stream.next() * vocabulary))),
-        );
-  const labels = Int32Array.from({ length: rows }, () => Math.floor(stream.next() * 5));
-  return { [step.inputs[0]?.name ?? '']: x, [targetOf(step, 'labels').name]: tensor('int32', [rows], labels) };
-}
-
-function stepOf({ model, example }: Net, optimizer: TrainingStep['optimizer']): TrainingStep {
-  const input = model.graph.inputs[0]?.name ?? '';
-  return buildTrainingStep(model, {
-    trainable: model.graph.weights.filter(isTrained).map(({ name }) => name),
-    loss: 'softmax-cross-entropy',
-    optimizer,
-    inputShapes: { [input]: ['batch', ...example] },
-  });
-}
-
-const isTrained = ({ name, dtype }: { name: string; dtype: string }): boolean =>
-  dtype === 'float32' && !name.includes('running') && (name.endsWith('.weight') || name.endsWith('.bias'));
 
 /** A step of gradient descent so long that the new weights are the gradients, times -rate, to their last digits. */
 const longRate = 2 ** 30;
@@ -214,10 +132,4 @@ export function describeTraining(
       await Promise.all([reference.dispose(), other.dispose()]);
     });
   });
-}
-
-function netOf(name: string): Net {
-  const net = nets[name];
-  if (net === undefined) throw new Error(`no net '${name}'`);
-  return net();
 }

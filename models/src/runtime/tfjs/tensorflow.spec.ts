@@ -2,6 +2,7 @@
 import { tensorflowFolder, whyNoTensorflow } from '../../../../test/tensorflow.adapter.js';
 import { describeTraining } from './differential.contract.js';
 import { describeOperators } from './operators.contract.js';
+import { describeOptions } from './options.contract.js';
 import { openTfjs, type TfjsRuntime } from './tfjs.adapter.js';
 
 const missing = await whyNoTensorflow();
@@ -26,6 +27,7 @@ if (missing === undefined) {
     return runtime;
   });
 
+  describeOptions('tensorflow', open);
   await describeOperators(open);
 
   describe('the addon of TensorFlow', () => {
