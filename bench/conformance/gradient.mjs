@@ -140,19 +140,16 @@ async function runGradient(model, name, value) {
   );
   await session.release();
   if (result.dims.join() !== value.shape.join()) {
-    throw new Error(`by '${name}' has shape [${result.dims}], the input has [${value.shape}]`);
+    throw new Error(`by '${name}' has shape [${result.dims.join(', ')}], the input has [${value.shape.join(', ')}]`);
   }
   return result.data;
 }
 
 /** The loss as a function of the input, in float64 where ONNX Runtime can. */
 async function forwardOf(model, { name, moved }, projections) {
-  for (const [kind, convert] of [
-    ['float64', inFloat64],
-    ['float32', (same) => same],
-  ]) {
+  for (const kind of ['float64', 'float32']) {
     try {
-      const session = await open(exportOnnx(convert(model)));
+      const session = await open(exportOnnx(kind === 'float64' ? inFloat64(model) : model));
       const array = kind === 'float64' ? Float64Array : Float32Array;
       const loss = async (data, dims) => {
         const found = await session.run({ [name]: new ort.Tensor(kind, array.from(data), dims) });

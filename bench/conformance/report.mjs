@@ -45,10 +45,22 @@ function tableOf(verdicts) {
         count((each) => each.reexports?.ok),
         count((each) => each.sameBits),
         count(({ gradient }) => gradient?.ok),
+        count(({ gradient }) => gradient?.ok && gradient.kind === 'float64'),
         count(({ gradient }) => gradient !== undefined && gradient.skipped === undefined && !gradient.ok),
       ];
     });
-  const head = ['operator', 'cases', 'runs', 'imports', 'shapes', 'same', 'same bits', 'gradient right', 'wrong'];
+  const head = [
+    'operator',
+    'cases',
+    'runs',
+    'imports',
+    'shapes',
+    'same',
+    'same bits',
+    'gradient right',
+    'in float64',
+    'wrong',
+  ];
   return [head, ...rows].map((row) =>
     row.map((cell, i) => (i === 0 ? String(cell).padEnd(28) : String(cell).padStart(head[i].length))).join('  '),
   );

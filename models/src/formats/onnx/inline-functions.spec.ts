@@ -106,7 +106,11 @@ describe('the functions of a model', () => {
     }
   };
   const chained = (name: string, calls: readonly NodeProto[]): FunctionProto => ({
-    ...{ name, domain: own, input: ['x'], output: ['y'], opsetImport: [{ domain: own, version: 1 }] },
+    name,
+    domain: own,
+    input: ['x'],
+    output: ['y'],
+    opsetImport: [{ domain: own, version: 1 }],
     node: calls,
   });
 

@@ -99,7 +99,7 @@ function writeAttribute(attribute: Attribute): AttributeProto {
       return { type: 8, strings: attribute.value.map((value) => encoder.encode(value)) };
     case 'opaque':
       return { type: 4, t: writeOpaque('', attribute.value) };
-    case 'type':
+    default:
       return { type: 13, tp: writeType(attribute.value) };
   }
 }

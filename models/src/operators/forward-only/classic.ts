@@ -55,7 +55,7 @@ function inferOneHot(site: Site): Known[] {
 function inferPicked(site: Site): Known[] {
   const { dtype, shape } = inputOf(site, 0);
   const picked = inputOf(site, 1).shape?.at(-1) ?? unknownSize(site.node.name, 'picked');
-  return [knownOf(dtype, shape && (shape.length <= 1 ? [1, picked] : shape.with(-1, picked)))];
+  return [knownOf(dtype, shape && (shape.length <= 1 ? [1, picked] : shape.with(shape.length - 1, picked)))];
 }
 
 const own: OperatorRows = {

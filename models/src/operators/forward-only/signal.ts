@@ -31,7 +31,7 @@ function inferDft(site: Site): Known[] {
   const mirrored = onesided && inverse ? productOf([2, differenceOf(own, 1)]) : own;
   const length = site.inputs[1] === undefined ? mirrored : numberAt(site, 1, 'length');
   const bins = onesided && !inverse ? halfOf(length) : length;
-  return [knownOf(dtype, shape.with(axis, bins).with(-1, onesided && inverse ? 1 : 2))];
+  return [knownOf(dtype, shape.with(axis, bins).with(shape.length - 1, onesided && inverse ? 1 : 2))];
 }
 
 function inferStft(site: Site): Known[] {

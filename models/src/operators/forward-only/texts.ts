@@ -12,7 +12,7 @@ function inferNormalizer(site: Site): Known[] {
   const { shape } = inputOf(site, 0);
   const stops = site.node.attributes.stopwords;
   if (stops?.kind !== 'strings' || stops.value.length === 0) return [knownOf('string', shape)];
-  return [knownOf('string', shape?.with(-1, unknownSize(site.node.name, 'words')))];
+  return [knownOf('string', shape && [...shape.slice(0, -1), unknownSize(site.node.name, 'words')])];
 }
 
 /** One number for each n-gram of the pool that has an index. */
