@@ -109,6 +109,16 @@ export function describeGradients(
   });
 }
 
+/** What is wrong with a case under one seed: nothing, or lines that say what. */
+export async function compareOnce(one: GradientCase, run: Reference): Promise<string[]> {
+  const bench = await prepare(one, onnxRuntime);
+  try {
+    return await findings(bench, { run, seed: 1 });
+  } finally {
+    await bench.session.dispose();
+  }
+}
+
 function titleOf({ op, shapes, attributes = {}, note, symbols, constants = {} }: GradientCase): string {
   const given = shapes.map((shape, i) => (constants[i] === undefined ? `[${shape.join()}]` : '')).filter(Boolean);
   const symbolic = symbols === undefined ? '' : ` as ${Object.values(symbols).join(' ')}`;
