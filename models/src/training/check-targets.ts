@@ -2,6 +2,7 @@
 import { GraftError } from '@graft/core/error';
 import type { Tensor } from '@graft/core/tensor';
 
+import type { Dimension } from '../graph/graph.js';
 import type { Feeds } from '../runtime/runtime.js';
 import type { TargetInput, TrainingStep } from './training-step.js';
 
@@ -23,8 +24,11 @@ export function checkTargets({ targets }: Pick<TrainingStep, 'targets'>, feeds: 
 
 function checkType(target: TargetInput, { dtype, shape }: Tensor): void {
   const wanted = target.shape ?? [];
+  // The rest of an epoch has fewer rows than the step was built for; a form of it for that size runs it.
+  const isFree = (size: Dimension, axis: number): boolean =>
+    typeof size === 'string' || (axis === 0 && target.role !== 'class-weights');
   const fits =
-    shape.length === wanted.length && wanted.every((size, axis) => typeof size === 'string' || size === shape[axis]);
+    shape.length === wanted.length && wanted.every((size, axis) => isFree(size, axis) || size === shape[axis]);
   if (dtype === target.dtype && fits) return;
   throw unsuitable(target, `is ${dtype} [${shape.join(', ')}], the step takes ${target.dtype} [${wanted.join(', ')}]`);
 }
