@@ -2,6 +2,7 @@ import { tensor, zeros, type Tensor } from '@graft/core/tensor';
 import { decodeSafetensors, encodeSafetensors } from '@graft/models/formats/safetensors';
 import { encodeGraph } from '@graft/models/formats/onnx/graph-file';
 import type { Model, Node } from '@graft/models/graph/graph';
+import type { BlobRef } from '@graft/models/pipeline/blob-ref';
 import type { ModelCard } from '@graft/models/pipeline/model-card';
 import { taskSpecSchema, type FitTask } from '@graft/models/pipeline/task-spec';
 
@@ -81,6 +82,10 @@ function prepare(scope: string, change: Partial<FitTask> = {}): Promise<Prepared
 
 const namesIn = (hash: string): string[] => [...decodeSafetensors(blobs.read(hash)).weights.keys()].sort();
 
+const text = (tokenizer: BlobRef) =>
+  ({ kind: 'text', tokenizer, maxLength: 3, padId: 0, inputs: ['input_ids', 'attention_mask'] }) as const;
+const noTokenizer = blobs.store(new TextEncoder().encode('{}'));
+
 describe('preparing a run', () => {
   it("freezes everything up to the features in scope 'head' and trains the new head alone", async () => {
     const { material, base: start } = await prepare('head');
@@ -114,6 +119,9 @@ describe('preparing a run', () => {
     ['from:nowhere', {}, 'INVALID_REQUEST', "node 'nowhere'"],
     ['head', { features: 'nothing' }, 'TENSOR_UNKNOWN', 'nothing'],
     ['head', { preprocessing: { kind: 'features', length: 5 } }, 'MODEL_UNSUPPORTED', '5'],
+    ['head', { preprocessing: text({ hash: 'a'.repeat(64), sizeBytes: 3 }) }, 'NOT_FOUND', 'is not among the blobs'],
+    ['head', { preprocessing: text(noTokenizer) }, 'TOKENIZER_INVALID', 'cannot be used'],
+    ['head', { preprocessing: text({ ...noTokenizer, sizeBytes: 3 }) }, 'TOKENIZER_INVALID', 'the task says 3'],
   ])('refuses scope %s with %p', async (scope, change, code, text) => {
     await expect(prepare(scope, change)).rejects.toMatchObject({ code, message: expect.stringContaining(text) });
   });

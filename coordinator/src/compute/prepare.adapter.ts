@@ -13,7 +13,8 @@ import { withHead } from '@graft/models/graph/head';
 import { loadPart, partsOf } from '@graft/models/pipeline/load-part';
 import type { ModelCard } from '@graft/models/pipeline/model-card';
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
-import { exampleInputs } from '@graft/models/pipeline/preprocessing';
+import { textEncoder } from '@graft/models/pipeline/kinds/text-example';
+import { exampleInputs, type TextPreprocessing } from '@graft/models/pipeline/preprocessing';
 import type { FitTask, ProbeTask } from '@graft/models/pipeline/task-spec';
 import { encodeDownlink } from '@graft/models/quantize/downlink';
 import { foldConstants } from '@graft/models/quantize/fold';
@@ -71,6 +72,7 @@ interface FitSource {
 
 async function prepareFit(task: FitTask, { taskId, seed, card, model }: FitSource, blobs: Blobs): Promise<Prepared> {
   const { features, labels, preprocessing } = task;
+  if (preprocessing.kind === 'text') await checkTokenizer(preprocessing, blobs);
   const sized = withExampleInputs(model, exampleInputs(preprocessing));
   const length = card?.features.find(({ tensor: name }) => name === features)?.length;
   const headed = withHead(sized, { features, classes: labels.length, seed, ...(length !== undefined && { length }) });
@@ -103,6 +105,18 @@ async function prepareFit(task: FitTask, { taskId, seed, card, model }: FitSourc
     },
     base: { round: 0, ...(await putCheckpoint(weights, blobs)) },
   };
+}
+
+/** Every agent would fail on it: throws NOT_FOUND where it was not stored, TOKENIZER_INVALID where it is none. */
+async function checkTokenizer(preprocessing: TextPreprocessing, blobs: Blobs): Promise<void> {
+  const { hash, sizeBytes } = preprocessing.tokenizer;
+  const file = await readFile(blobs.path(hash)).catch((cause: unknown) => {
+    throw new GraftError('NOT_FOUND', `the tokenizer ${hash} is not among the blobs`, { cause });
+  });
+  if (file.length !== sizeBytes) {
+    throw new GraftError('TOKENIZER_INVALID', `the tokenizer has ${file.length} bytes, the task says ${sizeBytes}`);
+  }
+  textEncoder(file, preprocessing);
 }
 
 /** The first computed input of a node: training starts with this node. */
