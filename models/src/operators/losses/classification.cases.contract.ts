@@ -24,6 +24,16 @@ export const classificationLossCases: readonly GradientCase[] = [
       attributes: { reduction, ignore_index: -100 },
     }),
   ]),
+  ...reductions.flatMap((reduction) =>
+    both({
+      shapes: [[2, 4, 2, 3], [], [4]],
+      constants: { 1: pixels },
+      range: positive,
+      attributes: { reduction, ignore_index: 3 },
+      note: 'by the class weights too',
+    }),
+  ),
+  ...both({ shapes: [[4, 3], [], [3]], constants: { 1: labels }, range: positive, note: 'by the class weights too' }),
   ...both({ shapes: [[4, 3]], constants: { 1: labels }, symbols: { 0: ['batch', 3] } }),
   { op: 'SoftmaxCrossEntropyLoss', shapes: [[4, 3]], constants: { 1: labels }, outputs: 2, range: positive },
   { op: 'SoftmaxCrossEntropyLoss', shapes: [[4, 3]], constants: { 1: labels }, outputs: 2, projected: [1] },

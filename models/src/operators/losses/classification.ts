@@ -27,6 +27,8 @@ function lossType(site: Site): Known {
 interface Labels {
   readonly weights: string;
   readonly truth: string;
+  /** 1 for labels that count, [N, 1, ...]; undefined where all do. */
+  readonly valid: string | undefined;
 }
 
 function labelsOf(site: GradientSite, build: GraphBuilder): Labels {
@@ -43,10 +45,10 @@ function labelsOf(site: GradientSite, build: GraphBuilder): Labels {
   );
   const truth = maskOf(build.add('Equal', [column, build.constant(numbers)]), scores, build);
   const valid = validOf(site, { column, scores }, build);
-  if (classWeights === '') return { weights: valid ?? ones(column, scores, build), truth };
+  if (classWeights === '') return { weights: valid ?? ones(column, scores, build), truth, valid };
   const shaped = build.add('Reshape', [classWeights, build.ints([-1, ...shape.slice(2).map(() => 1)])]);
   const weighted = build.add('ReduceSum', [build.add('Mul', [truth, shaped]), build.ints([1])], { keepdims: 1 });
-  return { weights: valid === undefined ? weighted : build.add('Mul', [weighted, valid]), truth };
+  return { weights: valid === undefined ? weighted : build.add('Mul', [weighted, valid]), truth, valid };
 }
 
 const ones = (like: string, scores: string, build: GraphBuilder): string =>
@@ -75,11 +77,40 @@ function shareOf(site: GradientSite, { weights }: Labels, build: GraphBuilder): 
   return build.add('Div', [share, build.add('ReduceSum', [weights], { keepdims: 0 })]);
 }
 
+/**
+ * By the class weights: each label's -log p goes to its class, and since a mean divides by the sum of the weights, the loss is
+ * taken off there. `likelihoods` holds the log p, [N, C, ...].
+ */
+function byClassWeights(
+  site: GradientSite,
+  { labels, likelihoods }: { labels: Labels; likelihoods: string },
+  build: GraphBuilder,
+): string | undefined {
+  const [dy] = site.outputGradients;
+  if (dy === undefined || !site.wants(2)) return undefined;
+  const { truth, valid, weights } = labels;
+  const chosen = build.add('ReduceSum', [build.add('Mul', [truth, likelihoods]), build.ints([1])], { keepdims: 1 });
+  const losses = build.add('Neg', [chosen]);
+  const reduction = reductionOf(site);
+  const terms = (): string => {
+    if (reduction === 'none') return build.add('Mul', [losses, build.add('Unsqueeze', [dy, build.ints([1])])]);
+    if (reduction === 'sum') return build.add('Mul', [losses, dy]);
+    const share = build.add('Div', [dy, build.add('ReduceSum', [weights], { keepdims: 0 })]);
+    return build.add('Mul', [build.add('Sub', [losses, site.node.outputs[0] ?? '']), share]);
+  };
+  const counted = valid === undefined ? terms() : build.add('Mul', [terms(), valid]);
+  const others = shapeOf(site, 0).flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+  return build.add('ReduceSum', [build.add('Mul', [truth, counted]), build.ints(others)], { keepdims: 0 });
+}
+
 /** -dy w at the label. */
 function likelihoodGradient(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
+  const [likelihoods = ''] = site.node.inputs;
   const labels = labelsOf(site, build);
   const share = shareOf(site, labels, build);
-  return share === undefined ? [] : [build.add('Neg', [build.add('Mul', [labels.truth, share])])];
+  if (share === undefined) return [];
+  const byScores = build.add('Neg', [build.add('Mul', [labels.truth, share])]);
+  return [byScores, undefined, byClassWeights(site, { labels, likelihoods }, build)];
 }
 
 /** dy w (p - 1 at the label), and where the log-probabilities are used themselves dl - p sum dl. */
@@ -98,7 +129,8 @@ function crossEntropyGradient(site: GradientSite, build: GraphBuilder): (string 
     const sum = build.add('ReduceSum', [byLogarithms, build.ints([1])], { keepdims: 1 });
     parts.push(build.add('Sub', [byLogarithms, build.add('Mul', [probabilities, sum])]));
   }
-  return [parts.length === 2 ? build.add('Add', parts) : parts[0]];
+  const byWeights = byClassWeights(site, { labels, likelihoods: logarithms }, build);
+  return [parts.length === 2 ? build.add('Add', parts) : parts[0], undefined, byWeights];
 }
 
 const perScore =

@@ -1,6 +1,6 @@
 /** For specs: the cases of normalizations whose gradients are compared, and their float64 references. */
 import type { Node } from '../../graph/graph.js';
-import { at, make, mean, none, pick, sum, type Array64, type References } from '../array64.contract.js';
+import { at, make, mean, none, pick, size, sum, type Array64, type References } from '../array64.contract.js';
 import { constant, positive, type GradientCase } from '../central-differences.contract.js';
 import { floatOf, intOf, intsOf } from '../site.js';
 
@@ -30,6 +30,17 @@ export const normalizationCases: readonly GradientCase[] = [
     attributes: { axis: 1, epsilon: { float: 1e-3 } },
   },
   { op: 'LayerNormalization', shapes: [[2, 3, 6], [6], [6]], symbols: { 0: ['batch', 'length', 6] } },
+  { op: 'LayerNormalization', shapes: [[2, 3, 6], [6], [6]], outputs: 3, note: 'with mean and deviation' },
+  {
+    op: 'LayerNormalization',
+    shapes: [
+      [2, 3, 4],
+      [3, 4],
+    ],
+    attributes: { axis: 1 },
+    outputs: 3,
+    projected: [1, 2],
+  },
   { op: 'BatchNormalization', shapes: [[1, 4, 4, 5], [4], [4], [4], [4]], range: positive, frozen: [3, 4] },
   { op: 'BatchNormalization', shapes: [[6, 4], [4], [4], [4], [4]], range: positive, frozen: [3, 4] },
   ...[[image], [[3, 4, 7]], [[8, 4]], [[2, 4, 2, 3, 2]]].flatMap(([x = []]) =>
@@ -108,7 +119,13 @@ export const normalizationReferences: References = {
   LayerNormalization: (node, [x = none, scale = none, bias = { shape: [], data: [0] }]) => {
     const first = (intOf(node, 'axis', -1) + x.shape.length) % x.shape.length;
     const xh = standardize(x, (place) => place.slice(0, first).join(), epsilonOf(node));
-    return make(x.shape, (place) => pick(xh, place) * pick(scale, place) + pick(bias, place));
+    const y = make(x.shape, (place) => pick(xh, place) * pick(scale, place) + pick(bias, place));
+    if (node.outputs.length === 1) return y;
+    const shape = x.shape.map((each, axis) => (axis < first ? each : 1));
+    const length = size(x.shape.slice(first));
+    const lines = Array.from({ length: size(shape) }, (_, i) => x.data.slice(i * length, (i + 1) * length));
+    const inverses = lines.map((line) => 1 / Math.sqrt(variance(line) + epsilonOf(node)));
+    return [y, { shape, data: lines.map(mean) }, { shape, data: inverses }];
   },
   BatchNormalization: (node, [x = none, scale, bias, center = none, spread = none]) => {
     const channels = x.shape[1] ?? 1;
