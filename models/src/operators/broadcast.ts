@@ -5,6 +5,7 @@ import { differenceOf, eitherOf } from './dimension.js';
 import type { GraphBuilder } from './graph-builder.js';
 import type { Known, Site } from './operator.js';
 import { inputOf, malformed } from './site.js';
+import { repeatedLast } from './planes/outer-product.js';
 
 /** A symbol against a number above 1 is that number: only a batch of exactly that size fits. */
 function common(site: Site, a: Dimension, b: Dimension): Dimension {
@@ -94,6 +95,8 @@ export function expandLike(value: string, like: string, build: GraphBuilder): st
   const [from, to] = [build.shapeOf(value), build.shapeOf(like)];
   const symbolic = to.some((size, axis) => typeof size === 'string' && from[axis] !== size);
   if (symbolic) return build.add('Expand', [value, build.add('Shape', [like])]);
+  const repeated = repeatedLast(value, to, build);
+  if (repeated !== undefined) return repeated;
   const target = to.map((size, axis) => (typeof size === 'string' || from[axis] === size ? 1 : size));
   return target.every((size) => size === 1) ? value : build.add('Expand', [value, build.ints(target)]);
 }

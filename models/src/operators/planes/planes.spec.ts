@@ -11,6 +11,7 @@ import { standardLowering, type Lowering } from '../lowering.js';
 import { TypeScope } from '../type-scope.js';
 import { dotByChannel } from './dot-by-channel.js';
 import { lineInLanes } from './line-in-lanes.js';
+import { repeatedLast } from './outer-product.js';
 
 const values = (shape: readonly number[], seed: number): Tensor<'float32'> => {
   const stream = random(seed);
@@ -136,5 +137,60 @@ describe('by channel', () => {
     const lowering = await sessionLowering();
     expect(await opsOf(standardLowering)).toContain('Mul');
     if (lowering.blockedChannels !== undefined) expect(await opsOf(lowering)).toContain('Conv');
+  });
+});
+
+describe('a value repeated along its last axes', () => {
+  it.each([
+    [
+      [2, 3, 1, 1],
+      [2, 3, 4, 5],
+    ],
+    [
+      [2, 1],
+      [2, 7],
+    ],
+    [
+      [1, 1, 1],
+      [3, 2, 4],
+    ],
+    [
+      [1, 1],
+      [1, 6],
+    ],
+    [
+      [3, 1, 1],
+      [3, 1, 5],
+    ],
+  ])('from %j to %j is what Expand gives', async (from, to) => {
+    const feeds = { a: values(from, 3) };
+    const found = await run(feeds, standardLowering, (build) => repeatedLast('a', to, build));
+    const expected = await run(feeds, standardLowering, (build) => build.add('Expand', ['a', build.ints(to)]));
+    expect(found?.ops).toContain('MatMul');
+    expect(found?.value.shape).toEqual(to);
+    expect(found?.value.data).toEqual(expected?.value.data);
+  });
+
+  it.each([
+    [
+      [2, 1, 4],
+      [2, 3, 4],
+    ],
+    [
+      [1, 3, 1],
+      [2, 3, 4],
+    ],
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [
+      [3, 1],
+      [2, 3, 4],
+    ],
+  ])('has no such form from %j to %j', async (from, to) => {
+    expect(
+      await run({ a: values(from, 3) }, standardLowering, (build) => repeatedLast('a', to, build)),
+    ).toBeUndefined();
   });
 });
