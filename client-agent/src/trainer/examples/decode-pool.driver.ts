@@ -12,6 +12,12 @@ import type { Tensor } from '@graft/core/tensor';
 
 import { decodeJob, type DecodeAnswer, type DecodeJob } from './decode-job.adapter.js';
 
+/** More threads than this decode faster than a network trains, and each may hold an image of 100 megapixels, 300 MB. */
+const mostThreads = 8;
+
+/** Images in hand at a time where there are no threads: the decoder has some of its own. */
+const inlineAtOnce = 2;
+
 export interface DecodePool {
   /** Throws IMAGE_UNREADABLE that names the record. */
   decode(job: DecodeJob): Promise<Tensor<'float32'>>;
@@ -25,7 +31,7 @@ interface Waiting {
 }
 
 export interface DecodePoolOptions {
-  /** Default: the cores but one, which runs the network. 0: on the calling thread. */
+  /** Default: the cores but one, which runs the network, up to 8. 0: on the calling thread. */
   readonly threads?: number;
   /** The program of a thread; the built one unless a test says otherwise. */
   readonly entry?: string;
@@ -35,11 +41,11 @@ export interface DecodePoolOptions {
 
 /** Threads start when there is work. Without a built program, as in specs that run from source, images are decoded on the calling thread. */
 export function createDecodePool({
-  threads = availableParallelism() - 1,
+  threads = Math.min(availableParallelism() - 1, mostThreads),
   entry = fileURLToPath(new URL('./decode.main.js', import.meta.url)),
   heapMegabytes = 512,
 }: DecodePoolOptions = {}): DecodePool {
-  if (threads < 1 || !existsSync(entry)) return { decode: decodeJob, close: () => Promise.resolve() };
+  if (threads < 1 || !existsSync(entry)) return inlinePool();
   const queue: Waiting[] = [];
   const idle: Worker[] = [];
   const busy = new Map<Worker, Waiting>();
@@ -88,6 +94,21 @@ export function createDecodePool({
       for (const { job, reject } of queue.splice(0)) reject(unreadable(job, 'the pool was closed'));
       await Promise.all([...idle, ...busy.keys()].map((worker) => worker.terminate()));
     },
+  };
+}
+
+/** On the calling thread, a few at a time. */
+function inlinePool(): DecodePool {
+  const lanes: Promise<unknown>[] = Array.from({ length: inlineAtOnce }, () => Promise.resolve());
+  let turn = 0;
+  return {
+    decode: (job) => {
+      const lane = turn++ % inlineAtOnce;
+      const decoded = (lanes[lane] ?? Promise.resolve()).then(() => decodeJob(job));
+      lanes[lane] = decoded.catch(() => undefined);
+      return decoded;
+    },
+    close: () => Promise.resolve(),
   };
 }
 
