@@ -3,7 +3,7 @@ import { floats, type GraphBuilder } from '../graph-builder.js';
 import type { GradientSite, Known, Site } from '../operator.js';
 import { dotByChannel } from '../planes/dot-by-channel.js';
 import { lineInLanes } from '../planes/line-in-lanes.js';
-import { fixedSize, floatOf, inputOf, intOf, notDifferentiable, shapeOf } from '../site.js';
+import { fixedSize, floatOf, gradientMissing, inputOf, intOf, notDifferentiable, shapeOf } from '../site.js';
 import { alongChannels, overChannels } from './channels.js';
 
 export function inferBatchNormalization(site: Site): Known[] {
@@ -17,7 +17,7 @@ export function inferBatchNormalization(site: Site): Known[] {
 export function batchNormalizationGradient(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
   const [dy] = site.outputGradients;
   if (site.outputGradients.slice(1).some((gradient) => gradient !== undefined))
-    throw notDifferentiable(site.node, 'has running statistics in the loss, which have no gradient here');
+    throw gradientMissing(site.node, 'has running statistics in the loss, which have no gradient here');
   if (site.wants(3) || site.wants(4))
     throw notDifferentiable(site.node, 'has running statistics, which are constants and cannot be trained');
   if (dy === undefined) return [];

@@ -2,7 +2,7 @@
 import type { Dimension } from '../../graph/graph.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import type { GradientSite, Known, Site } from '../operator.js';
-import { fixedSize, inputOf, intOf, malformed, notDifferentiable, shapeOf, stringOf } from '../site.js';
+import { fixedSize, inputOf, intOf, malformed, gradientMissing, shapeOf, stringOf } from '../site.js';
 
 export interface Sizes {
   readonly directions: 1 | 2;
@@ -57,9 +57,9 @@ export function activationsOf({ node }: Site, defaults: readonly string[]): read
   const names = attribute?.kind === 'strings' ? attribute.value.map((name) => name.toLowerCase()) : defaults;
   const own = names.slice(0, defaults.length);
   if (names.some((name, i) => name !== own[i % defaults.length]))
-    throw notDifferentiable(node, 'has other activations in its second direction, which has no gradient here');
+    throw gradientMissing(node, 'has other activations in its second direction, which has no gradient here');
   const unknown = own.find((name) => !['sigmoid', 'tanh', 'relu'].includes(name));
-  if (unknown !== undefined) throw notDifferentiable(node, `has activation ${unknown}, which has no gradient here`);
+  if (unknown !== undefined) throw gradientMissing(node, `has activation ${unknown}, which has no gradient here`);
   return own;
 }
 
@@ -78,13 +78,12 @@ export function slopeOf(name: string, y: string, build: GraphBuilder): string {
   return build.add('Where', [positive, one, build.scalar(0, y)]);
 }
 
-/** Throws NOT_DIFFERENTIABLE for what has no gradient here. */
+/** Throws GRADIENT_MISSING for what has none here. */
 export function checkDifferentiable(site: GradientSite): void {
   const { node } = site;
   if (intOf(node, 'layout', 0) === 1)
-    throw notDifferentiable(node, 'has its batch first (layout 1), which has no gradient here; transpose its input');
-  if (node.attributes['clip'] !== undefined)
-    throw notDifferentiable(node, 'clips its gates, which has no gradient here');
+    throw gradientMissing(node, 'has its batch first (layout 1), which has no gradient here; transpose its input');
+  if (node.attributes['clip'] !== undefined) throw gradientMissing(node, 'clips its gates, which has no gradient here');
   if (intOf(node, 'input_forget', 0) === 1)
-    throw notDifferentiable(node, 'couples its gates (input_forget), which has no gradient here');
+    throw gradientMissing(node, 'couples its gates (input_forget), which has no gradient here');
 }

@@ -3,7 +3,7 @@ import { reshapeLike } from '../broadcast.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { zerosLike } from '../indexing.js';
 import { operator, sizeOf, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { fixedSize, inputOf, intOf, malformed, notDifferentiable, shapeOf, stringOf } from '../site.js';
+import { fixedSize, inputOf, intOf, malformed, gradientMissing, shapeOf, stringOf } from '../site.js';
 
 function inferGridSample(site: Site): Known[] {
   const [x, grid] = [shapeOf(site, 0), shapeOf(site, 1)];
@@ -50,7 +50,7 @@ function bounded(
 ): Pick<Axis, 'place' | 'moves'> {
   const mode = stringOf(node, 'padding_mode', 'zeros');
   if (mode === 'zeros') return { place, moves: undefined };
-  if (mode !== 'border') throw notDifferentiable(node, `has padding_mode '${mode}', which has no gradient here`);
+  if (mode !== 'border') throw gradientMissing(node, `has padding_mode '${mode}', which has no gradient here`);
   const inside = build.add('Clip', [place, build.scalar(0, place), build.scalar(size - 1, place)]);
   return { place: inside, moves: asNumber(build.add('Equal', [inside, place]), place, build) };
 }
@@ -72,7 +72,7 @@ function cornersOf(site: GradientSite, axes: readonly Axis[], build: GraphBuilde
     const pixels = axes.map(({ place }) => build.add('Round', [place]));
     return [cornerAt(axes, { pixels, weights: [], behind: [] }, build)];
   }
-  if (mode !== 'linear') throw notDifferentiable(site.node, `has mode '${mode}', which has no gradient here`);
+  if (mode !== 'linear') throw gradientMissing(site.node, `has mode '${mode}', which has no gradient here`);
   const lower = axes.map(({ place }) => build.add('Floor', [place]));
   const after = axes.map(({ place }, axis) => build.add('Sub', [place, lower[axis] ?? '']));
   const before = after.map((share) => build.add('Sub', [build.scalar(1, share), share]));

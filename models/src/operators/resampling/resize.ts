@@ -12,7 +12,7 @@ import {
   intOf,
   intsOf,
   malformed,
-  notDifferentiable,
+  gradientMissing,
   numbersOf,
   shapeOf,
   stringOf,
@@ -122,7 +122,7 @@ function resizeGradient(site: GradientSite, build: GraphBuilder): string[] {
   const [dy] = site.outputGradients;
   if (dy === undefined) return [];
   if (intOf(site.node, 'antialias', 0) === 1)
-    throw notDifferentiable(site.node, 'smooths what it makes smaller (antialias), which has no gradient here');
+    throw gradientMissing(site.node, 'smooths what it makes smaller (antialias), which has no gradient here');
   const how = interpolationOf(site);
   const axes = changedAxes(site, how).map((axis) => ({ ...axis, matrix: interpolationMatrix(axis, how) }));
   const repeated = axes.map((axis) => (axis.axis < 2 ? undefined : repetitionsOf(axis, axis.matrix)));

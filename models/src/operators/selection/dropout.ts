@@ -3,7 +3,7 @@ import { castTo } from '../broadcast.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { resultsOf } from '../more-results.js';
 import { movement, type GradientSite, type Known, type OperatorRows, type Site } from '../operator.js';
-import { inputOf, notDifferentiable } from '../site.js';
+import { inputOf, gradientMissing } from '../site.js';
 
 function inferDropout(site: Site): Known[] {
   const known = inputOf(site, 0);
@@ -23,7 +23,7 @@ function dropoutGradient(site: GradientSite, build: GraphBuilder): (string | und
   if (dy === undefined || !drops(site)) return [dy];
   const stands = build.nodes.some(({ name, op }) => name === node.name && op === node.op);
   if (!stands && (node.outputs[1] ?? '') === '')
-    throw notDifferentiable(node, 'drops elements and does not return its mask');
+    throw gradientMissing(node, 'drops elements and does not return its mask');
   const mask = node.outputs[1] || (resultsOf(node, [1], { infer: inferDropout, build })[1] ?? '');
   const [, ratio = '', training = ''] = node.inputs;
   const given = ratio === '' ? build.scalar(0.5, dy) : castTo(ratio, build.typeOf(dy).dtype, build);
