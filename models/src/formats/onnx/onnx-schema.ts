@@ -251,3 +251,9 @@ export function integer(value: Int64 | undefined, what: string): number {
   if (!Number.isSafeInteger(number)) throw new GraftError('MODEL_MALFORMED', `${what} is ${number}, past 2^53`);
   return number;
 }
+
+/** An int64 in full: exporters write the largest one where they mean 'to the end'. */
+export function wholeInteger(value: Int64 | undefined): bigint {
+  if (typeof value !== 'object') return BigInt(value ?? 0);
+  return (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
+}

@@ -3,7 +3,7 @@ import { tensor } from '@graft/core/tensor';
 import { GraftError } from '@graft/core/error';
 
 import type { Attribute } from '../../graph/graph.js';
-import { integer, type NodeProto } from './onnx-schema.js';
+import { wholeInteger, type NodeProto } from './onnx-schema.js';
 import { textOf } from './opaque-tensor.js';
 import { readTensorAttribute } from './read-attribute.js';
 
@@ -29,9 +29,9 @@ export function readConstant(node: NodeProto): Extract<Attribute, { kind: 'tenso
       return { kind: 'tensor', value: tensor('float32', [values.length], values) };
     }
     case 'value_int':
-      return { kind: 'tensor', value: tensor('int64', [], BigInt64Array.of(BigInt(integer(attribute.i, what)))) };
+      return { kind: 'tensor', value: tensor('int64', [], BigInt64Array.of(wholeInteger(attribute.i))) };
     case 'value_ints': {
-      const values = (attribute.ints ?? []).map((value) => BigInt(integer(value, what)));
+      const values = (attribute.ints ?? []).map(wholeInteger);
       return { kind: 'tensor', value: tensor('int64', [values.length], BigInt64Array.from(values)) };
     }
     case 'value_string':

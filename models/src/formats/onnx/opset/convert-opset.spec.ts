@@ -244,7 +244,6 @@ describe('opset conversion', () => {
       node('BatchNormalization', 'x x x x x', 'y', { spatial: { i: 0 } }),
       /spatial=0/,
     ],
-    ['GroupNormalization of 18', 18, node('GroupNormalization', 'x x x', 'y'), /withdrawn/],
     ['Scan of 8 with lengths', 8, node('Scan', 'x x', 'y'), /lengths of their own/],
     ['nearest with computed scales', 10, node('Resize', 'x x', 'y'), /computed or not whole/],
     [

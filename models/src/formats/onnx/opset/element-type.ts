@@ -15,6 +15,11 @@ const otherwise: ReadonlySet<string> = new Set(
     'ArgMax ArgMin CastLike ConstantOfShape ConvInteger DequantizeLinear DynamicQuantizeLinear Equal Greater',
     'GreaterOrEqual If IsInf IsNaN Less LessOrEqual Loop MatMulInteger NonZero OneHot QLinearConv QLinearMatMul',
     'QuantizeLinear Scan Shape Size',
+    'BitCast BlackmanWindow EyeLike HammingWindow HannWindow ImageDecoder LabelEncoder MelWeightMatrix Multinomial',
+    'NonMaxSuppression OptionalHasElement RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli',
+    'RegexFullMatch SequenceEmpty SequenceLength SequenceMap TfIdfVectorizer Optional CategoryMapper OneHotEncoder',
+    'Scaler Normalizer LinearClassifier LinearRegressor SVMClassifier SVMRegressor TreeEnsembleClassifier',
+    'TreeEnsembleRegressor FeatureVectorizer',
   ].flatMap((ops) => ops.split(' ')),
 );
 
@@ -34,6 +39,8 @@ export function elementTypes(source: TypeSource): (name: string) => ElementType 
       if (known !== undefined) return known;
       const node = source.producer.get(current);
       if (node === undefined || otherwise.has(node.op) || node.outputs[0] !== current) return undefined;
+      const { value } = node.attributes;
+      if (node.op === 'Constant') return value?.kind === 'opaque' ? value.value.type : undefined;
       if (node.op === 'Cast') return elementTypeOf(attribute(node, 'to', 'int') ?? 0);
       current = node.inputs[node.op === 'Where' ? 1 : 0] ?? '';
     }

@@ -119,6 +119,11 @@ const cases: Readonly<Record<string, Case>> = {
     inputs: { x: [1, 6, 1] },
     nodes: [node('DFT', 'x', 'y', { axis: { i: 1 }, onesided: { i: 1 } })],
   },
+  'GroupNormalization of 18, scaled by group': {
+    opset: 18,
+    inputs: { x: [2, 4, 3], scale: [2], bias: [2] },
+    nodes: [node('GroupNormalization', 'x scale bias', 'y', { num_groups: { i: 2 } })],
+  },
   'RoiAlign of 10': {
     opset: 10,
     inputs: { x: [1, 1, 5, 5] },

@@ -5,6 +5,7 @@ import type { Node } from '../../../graph/graph.js';
 import { attribute, cannotConvert, without } from './attributes.js';
 import { onlyTested } from './early.js';
 import type { ConversionContext, Family } from './history.js';
+import { Steps } from './steps.js';
 
 export const normalization: Family = {
   BatchNormalization: { versions: [1, 6, 7, 9, 14, 15], into: { 7: onlyTested, 9: spatialOnly, 14: inferenceOnly } },
@@ -46,7 +47,18 @@ function ratioAsInput(node: Node, context: ConversionContext): Node[] {
   return [{ ...node, inputs: [...node.inputs, ratio], attributes: without(node, 'ratio') }];
 }
 
-/** Version 18 scaled by group; ONNX withdrew it. */
-function scalePerChannel(node: Node): Node[] {
-  throw cannotConvert(node, 'version 18 scaled by group and was withdrawn; export it with opset 21');
+/** Version 18 scaled each group; ONNX withdrew it. Every channel gets the scale of its group. */
+function scalePerChannel(node: Node, context: ConversionContext): Node[] {
+  const [x = '', scale = '', bias = ''] = node.inputs;
+  const groups = attribute(node, 'num_groups', 'int') ?? 1;
+  const steps = new Steps(node, context);
+  const channels = steps.add('Shape', [x], { start: 1, end: 2 });
+  const size = steps.add('Div', [channels, steps.ints('groups', [groups])]);
+  const spread = steps.add('Concat', [steps.ints('each', [groups]), size], { axis: 0 });
+  const perChannel = (name: string): string => {
+    const column = steps.add('Unsqueeze', [name, steps.ints('last', [1])]);
+    return steps.add('Reshape', [steps.add('Expand', [column, spread]), steps.ints('flat', [-1])]);
+  };
+  const inputs = [x, perChannel(scale), perChannel(bias)];
+  return [...steps.nodes, { ...node, name: `${node.name}/normal`, inputs }];
 }

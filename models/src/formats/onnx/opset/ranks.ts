@@ -64,11 +64,58 @@ const rules: ReadonlyMap<string, Rule> = new Map([
   ),
   ...named(ofInput, 'Conv', 'ConvTranspose', 'BatchNormalization', 'InstanceNormalization', 'AveragePool', 'MaxPool'),
   ...named(ofInput, 'GlobalAveragePool', 'GlobalMaxPool', 'LRN', 'Resize', 'Upsample'),
+  ...named(
+    ofInput,
+    'Softplus',
+    'Softsign',
+    'Selu',
+    'PRelu',
+    'Reciprocal',
+    'Floor',
+    'Ceil',
+    'Round',
+    'Sign',
+    'Gelu',
+    'Mish',
+  ),
+  ...named(
+    ofInput,
+    'Split',
+    'Tile',
+    'CumSum',
+    'Trilu',
+    'TopK',
+    'GatherElements',
+    'ScatterElements',
+    'ScatterND',
+    'Not',
+  ),
+  ...named(ofInput, 'LayerNormalization', 'GroupNormalization', 'LpNormalization', 'MeanVarianceNormalization'),
+  ...named(
+    ofInput,
+    'Attention',
+    'RMSNormalization',
+    'RotaryEmbedding',
+    'Swish',
+    'TensorScatter',
+    'CastLike',
+    'Sin',
+    'Cos',
+  ),
+  ...named(ofBroadcast, 'And', 'Or', 'Xor', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Mod', 'Mean'),
   ...named(ofBroadcast, 'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Sum', 'Where'),
   ...named(ofReduction, 'ReduceMean', 'ReduceSum', 'ReduceMax', 'ReduceMin', 'ReduceL2', 'ArgMax'),
   ['Squeeze', withAxes(-1)],
   ['Unsqueeze', withAxes(1)],
   ['Flatten', () => 2],
+  ['Shape', () => 1],
+  [
+    'Gather',
+    (node, rankOf) => {
+      const [data, indices] = node.inputs.map(rankOf);
+      return data === undefined || indices === undefined ? undefined : data + indices - 1;
+    },
+  ],
   ['Gemm', () => 2],
   ['Transpose', (node, rankOf) => attribute(node, 'perm', 'ints')?.length ?? rankOf(node.inputs[0] ?? '')],
   ['Reshape', (node, _, constant) => constant(node.inputs[1] ?? '')?.shape[0]],
@@ -95,7 +142,8 @@ export function ranks(source: RankSource): RankOf {
     const weight = source.constant(name);
     if (weight !== undefined) return weight.shape.length;
     const node = source.producer.get(name);
-    const rule = node && node.domain === '' && node.outputs[0] === name ? rules.get(node.op) : undefined;
+    const asked = node?.outputs[0] === name || node?.op === 'Split';
+    const rule = node?.domain === '' && asked ? rules.get(node.op) : undefined;
     if (!node || !rule || depth === 0) return undefined;
     const rank = rule(
       node,
