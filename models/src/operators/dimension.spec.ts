@@ -6,6 +6,7 @@ import {
   differenceOf,
   eitherOf,
   floorQuotientOf,
+  largerOf,
   productOf,
   quotientOf,
   sizeWith,
@@ -45,6 +46,7 @@ describe('sizes made of symbols', () => {
           const broadcasts = of(a) === 1 || of(b) === 1 || of(a) === of(b);
           expect(broadcasts ? of(eitherOf(a, b)) : 0).toBe(broadcasts ? Math.max(of(a), of(b)) : 0);
           expect(of(smallerOf(a, b))).toBe(Math.min(of(a), of(b)));
+          expect(of(largerOf(a, b))).toBe(Math.max(of(a), of(b)));
           expect(of(floorQuotientOf(a, b))).toBe(Math.floor(of(a) / of(b)));
           expect(of(ceilQuotientOf(a, b))).toBe(Math.ceil(of(a) / of(b)));
         }
@@ -71,6 +73,8 @@ describe('sizes made of symbols', () => {
     [smallerOf(1, 'seq'), 1],
     [smallerOf(4, 'seq'), 'min(4,seq)'],
     [smallerOf('seq', 4), 'min(4,seq)'],
+    [largerOf(1, 'past+seq'), 'past+seq'],
+    [largerOf('seq', 4), 'max(4,seq)'],
     [eitherOf('past + seq', 'seq+past'), 'past+seq'],
     [eitherOf('seq', 1), 'seq'],
     [eitherOf(7, 'seq'), 7],

@@ -125,12 +125,18 @@ export function ceilQuotientOf(a: Dimension, b: Dimension): Dimension {
 /** The smaller one. Sizes are at least 1 here: an empty axis is no case that shapes are followed for. */
 export function smallerOf(a: Dimension, b: Dimension): Dimension {
   if (typeof a === 'number' && typeof b === 'number') return Math.min(a, b);
-  const difference = differenceOf(a, b);
-  const least = leastOf(difference);
-  if (least !== undefined && least >= 0) return b;
-  const other = leastOf(productOf([-1, difference]));
-  if (other !== undefined && other >= 0) return a;
-  return `min(${[String(a), String(b)].sort().join(',')})`;
+  return isAtLeast(a, b) ? b : isAtLeast(b, a) ? a : `min(${[String(a), String(b)].sort().join(',')})`;
+}
+
+/** The larger one, of sizes that are at least 1. */
+export function largerOf(a: Dimension, b: Dimension): Dimension {
+  if (typeof a === 'number' && typeof b === 'number') return Math.max(a, b);
+  return isAtLeast(a, b) ? a : isAtLeast(b, a) ? b : `max(${[String(a), String(b)].sort().join(',')})`;
+}
+
+function isAtLeast(a: Dimension, b: Dimension): boolean {
+  const least = leastOf(differenceOf(a, b));
+  return least !== undefined && least >= 0;
 }
 
 /**

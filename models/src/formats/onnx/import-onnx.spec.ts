@@ -173,6 +173,14 @@ describe('a hostile ONNX file', () => {
     );
   });
 
+  it('may have constants up to the largest int64, by which exporters mean the end of an axis', () => {
+    const largest = { low: -1, high: 0x7fffffff, unsigned: false, toNumber: () => 2 ** 63 };
+    const ends = node('Constant', '', 'ends', { value_ints: { ints: [largest, -7] } });
+    const starts = node('Constant', '', 'starts', { value_ints: { ints: [0, 0] } });
+    const { weights } = importOnnx(file({ ...relu, node: [starts, ends, node('Slice', 'x starts ends', 'y')] }));
+    expect(weights.get('ends')?.data).toEqual(BigInt64Array.of(2n ** 63n - 1n, -7n));
+  });
+
   it('with a cycle is refused by the nodes on it', () => {
     const cyclic = [node('Add', 'x b', 'a'), node('Relu', 'a', 'b'), node('Relu', 'b', 'y')];
     expect(refusal(file({ ...relu, node: cyclic }))).toMatch(

@@ -1,6 +1,7 @@
 /** The largest and smallest of any number of tensors, element by element: https://onnx.ai/onnx/operators/onnx__Max.html */
 import type { Dimension } from '../../graph/graph.js';
 import { broadcastType, maskOf, unbroadcast } from '../broadcast.js';
+import { largerOf, smallerOf } from '../dimension.js';
 import type { GraphBuilder } from '../graph-builder.js';
 import { knownOf } from '../known.js';
 import {
@@ -13,20 +14,25 @@ import {
   type Site,
 } from '../operator.js';
 
-/** Numbers are compared where all operands are known and of one length. */
-function inferExtreme(site: Site, pick: (...values: number[]) => number): Known[] {
+type Pick = (a: Dimension, b: Dimension) => Dimension;
+
+/** Elements are compared where all operands are known and of one length; of symbols, which are sizes, by what is known of sizes. */
+function inferExtreme(site: Site, pick: Pick): Known[] {
   const type = broadcastType(site, [...site.node.inputs.keys()]);
   const operands = site.inputs.map((known) => known?.elements);
   const length = Math.max(...operands.map((elements) => elements?.length ?? 0));
   const elements = Array.from({ length }, (_, i): Dimension | undefined => {
-    const values = operands.map((each) =>
+    const given = operands.map((each) =>
       each?.length === 1 ? each[0] : each?.length === length ? each[i] : undefined,
     );
-    const numbers = values.filter((value) => typeof value === 'number');
-    return numbers.length === values.length ? pick(...numbers) : undefined;
+    const values = given.filter((value) => value !== undefined);
+    const mixed = values.some((value) => typeof value === 'string') && !values.every(isSize);
+    return values.length < given.length || mixed ? undefined : values.reduce(pick);
   }).filter((element) => element !== undefined);
   return [elements.length === length && length > 0 ? knownOf(type.dtype, type.shape, elements) : type];
 }
+
+const isSize = (value: Dimension): boolean => typeof value === 'string' || Number.isInteger(value);
 
 /** The gradient goes to the operand that was taken; equal ones share it, as in PyTorch. */
 function extremeGradient(
@@ -43,11 +49,11 @@ function extremeGradient(
   );
 }
 
-const extreme = (pick: (...values: number[]) => number): Operator =>
+const extreme = (pick: Pick): Operator =>
   operator({
     infer: (site) => inferExtreme(site, pick),
     gradient: extremeGradient,
     flops: ({ inputs }, [y]) => inputs.length * sizeOf(y),
   });
 
-export const extremeOperators: OperatorRows = { Max: extreme(Math.max), Min: extreme(Math.min) };
+export const extremeOperators: OperatorRows = { Max: extreme(largerOf), Min: extreme(smallerOf) };
