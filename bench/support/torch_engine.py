@@ -116,8 +116,14 @@ def steps(training, together, samples):
 
 
 def worst(values, reference):
-    """Largest relative difference of a tensor, in the Euclidean norm."""
-    return max(((values[name] - wanted).norm() / wanted.norm()).item() for name, wanted in reference.items())
+    """Largest relative difference of a tensor, in the Euclidean norm.
+
+    What is zero but for rounding, as the gradient of a bias whose sum is normalised away, is compared with the largest gradient.
+    """
+    norms = {name: wanted.norm().item() for name, wanted in reference.items()}
+    largest = max(norms.values())
+    scales = {name: largest if norm < 1e-9 * largest else norm for name, norm in norms.items()}
+    return max((values[name] - wanted).norm().item() / scales[name] for name, wanted in reference.items())
 
 
 def together(values, reference):

@@ -42,6 +42,24 @@ CASES = [
     },
     {"net": "resnet18", "options": {"size": 32, "classes": 3, "width": 4}, "example": [3, 32, 32]},
     {
+        "net": "mobilenet-v2",
+        "options": {
+            "size": 16,
+            "width": 0.5,
+            "classes": 3,
+            "stages": [[1, 16, 1, 1], [6, 24, 2, 2]],
+            "lastChannels": 24,
+        },
+        "example": [3, 16, 16],
+        "batchNorm": "local",
+    },
+    {
+        "net": "resnet18",
+        "options": {"size": 64, "classes": 3, "width": 4},
+        "example": [3, 64, 64],
+        "batchNorm": "local",
+    },
+    {
         "net": "transformer",
         "options": {**TRANSFORMER, "input": {"vector": 4}, "norm": "after"},
         "example": [5, 4],
@@ -98,8 +116,8 @@ def result_of(case, batch=4):
     state = {name: value for name, value in net.state_dict().items() if value.is_floating_point()}
     names = sorted(state)
     net.load_state_dict({name: start_of(name, state[name].shape, i + 2) for i, name in enumerate(names)}, strict=False)
-    # Normalization by the running statistics, as fine-tuning does it by default.
-    net.eval()
+    # Normalization by the running statistics, as fine-tuning does it by default, or by those of the batch.
+    net.train(case.get("batchNorm") == "local")
     labels = torch.tensor([index % case["options"]["classes"] for index in range(batch)])
     loss = F.cross_entropy(net(inputs_of(case, batch)), labels)
     loss.backward()
