@@ -79,6 +79,7 @@ export function lineOf(event: DaemonEvent): string | undefined {
     case 'done':
       return undefined;
     case 'progress':
+      if (event.warnings !== undefined) return `${round(event)}  data: ${event.warnings.join('; ')}`;
       return event.estimate === undefined
         ? undefined
         : `${round(event)}  training: ${describeEstimate(event.estimate, { duration: formatDuration, bytes: formatBytes })}`;

@@ -9,6 +9,7 @@ import { seedFrom } from '@graft/core/random';
 import { bytesOf, tensor, type Tensor } from '@graft/core/tensor';
 import { sha256 } from '@graft/models/formats/sha256.adapter';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
+import { emptyClasses } from '@graft/models/pipeline/batches/class-weights';
 import type { ExampleTensors } from '@graft/models/pipeline/batches/example-tensors';
 import type { Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import { trainingSchema, type TrainingSpec } from '@graft/models/pipeline/training-spec';
@@ -58,6 +59,7 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const features = await context.features.of(training, pipeline, { places, ...context, ...varying });
   const { examples } = features;
   const labels = classNumbers(examples, pipeline.labels);
+  warnOfEmptyClasses(emptyClasses(labels, pipeline.labels, spec.emptyClasses ?? 'warn'), pipeline, context);
   const featureMs = Math.round(performance.now() - startedAtMs);
   const tail = await readPart(pipeline.tail, places.blobs);
   const model = { ...tail, weights: new Map<string, Tensor>([...tail.weights, ...baseWeights]) };
@@ -114,6 +116,13 @@ async function calibrateTrunk(
     inputs.push(await preprocess(source, name));
   }
   return calibrate(await readPart(pipeline.trunk, places.blobs), inputs, context);
+}
+
+function warnOfEmptyClasses(empty: readonly string[], { labels }: Pipeline, { onProgress }: JobControl): void {
+  if (empty.length === 0) return;
+  const names = empty.slice(0, 8).join(', ') + (empty.length > 8 ? ', …' : '');
+  const warning = `${empty.length} of ${labels.length} classes have no example to train on: ${names}`;
+  onProgress({ activity: 'features', progress: 1, warnings: [warning] });
 }
 
 /** Variants that are kept are the same in every round; others are new ones. */

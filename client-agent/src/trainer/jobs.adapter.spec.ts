@@ -22,7 +22,7 @@ import { openEnvelope, openInOrder } from '@graft/protos/sealed/open.adapter';
 
 import { createJobs } from './jobs.adapter.js';
 import { createModelJobs } from './model-jobs.adapter.js';
-import type { FitInput, SealedUpdate, TrainerPlaces } from './trainer-calls.js';
+import type { FitInput, Progress, SealedUpdate, TrainerPlaces } from './trainer-calls.js';
 
 const columns = 4;
 const control = { signal: new AbortController().signal, onProgress: () => undefined };
@@ -308,6 +308,21 @@ describe('the trainer', () => {
     await expect(jobsOn(onnxRuntime).fit(await fitInput({ pipeline }), control)).rejects.toMatchObject({
       code: 'LABEL_UNKNOWN',
       message: expect.stringContaining("'right'"),
+    });
+  });
+
+  it('tells a class that the site has not, or refuses to train where the task says so', async () => {
+    const labels = ['left', 'right', 'up'];
+    const pipeline = { ...(await pipelineOf(untrained)), labels };
+    const warnings: string[] = [];
+    const telling = { ...control, onProgress: ({ warnings: some = [] }: Progress) => void warnings.push(...some) };
+    const input = await fitInput({ pipeline });
+    await jobsOn(onnxRuntime).fit(input, telling);
+    expect(warnings).toEqual(['1 of 3 classes have no example to train on: up']);
+    const training = JSON.stringify({ ...JSON.parse(input.training), emptyClasses: 'refuse' });
+    await expect(jobsOn(onnxRuntime).fit({ ...input, training }, control)).rejects.toMatchObject({
+      code: 'CLASS_EMPTY',
+      message: expect.stringContaining('up'),
     });
   });
 

@@ -145,6 +145,8 @@ export interface Progress {
   readonly examplesPerSecond?: number;
   /** Of this activity, as far as its speed so far tells. */
   readonly remainingMs?: number;
+  /** What people should know of the data: examples that were left out, classes without any. */
+  readonly warnings?: readonly string[];
   /** Once, before the first step. */
   readonly estimate?: TrainingEstimate;
 }

@@ -28,6 +28,8 @@ export const trainingSchema = z
     labelSmoothing: z.number().min(0).lt(1).exactOptional(),
     /** Of focal. */
     gamma: z.number().min(0).max(10).exactOptional(),
+    /** What it means that a site has no example of a class: 'refuse' ends its part of the round; default 'warn'. */
+    emptyClasses: z.enum(['warn', 'refuse']).exactOptional(),
     /** 'balanced': a class counts the more the fewer examples the site has of it. */
     classWeights: z.literal('balanced').exactOptional(),
     optimizer: z.enum(['sgd', 'adam', 'adamw', 'adagrad', 'rmsprop', 'lars', 'lamb']),

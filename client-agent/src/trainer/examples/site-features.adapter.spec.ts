@@ -105,6 +105,8 @@ describe("a site's features", () => {
     expect(second).not.toEqual(first);
     expect(seen).toHaveLength(3);
     expect(await readdir(folder)).toEqual(['blobs']);
+    // Without an epoch, as for the ranges of activations, an example is what it is.
+    expect(await firsts(features.read([3]))).toEqual([6]);
   });
 
   it('in so many variants are kept, each of them', async () => {
@@ -138,7 +140,10 @@ describe("a site's features", () => {
       standardise: 'task',
       columns: [{ name: 'age', kind: 'numeric', mean: 0, std: 1, missing: 'skip' }],
     } as const;
-    const features = await reader().of(rows, { preprocessing }, request);
+    const warnings: string[] = [];
+    const onProgress: FeatureRequest['onProgress'] = ({ warnings: some = [] }) => warnings.push(...some);
+    const features = await reader().of(rows, { preprocessing }, { ...request, onProgress });
+    expect(warnings).toEqual([expect.stringContaining('1 of 3 examples cannot be used, row 1: ')]);
     expect(features.examples.map(({ name }) => name)).toEqual(['row 0', 'row 2']);
     expect(features.unreadable).toEqual([{ name: 'row 1', reason: expect.stringContaining('row 1 has no age') }]);
     const values = (await features.read([1])).map(({ numbers }) => numbers?.data[0]);

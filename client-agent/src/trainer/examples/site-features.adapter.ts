@@ -36,7 +36,8 @@ export interface SiteFeatures {
   readonly examples: readonly Example[];
   readonly unreadable: readonly SkippedExample[];
   /**
-   * Inputs of the tail, without a batch dimension, of these examples by their number; varied as the task says, by epoch.
+   * Inputs of the tail, without a batch dimension, of these examples by their number: varied as the task says for an epoch,
+   * as they are without one.
    * Throws what reading an example throws, where one has changed since.
    */
   read(rows: readonly number[], epoch?: number): Promise<readonly ExampleTensors[]>;
@@ -106,16 +107,21 @@ export class FeatureReader {
       else await this.check(source, batch, skip);
       onProgress({ activity: 'features', progress: (begin + batch.length) / examples.length });
     }
+    if (unreadable.length > 0)
+      onProgress({ activity: 'features', progress: 1, warnings: [warningOf(unreadable, examples.length)] });
     const usable = examples.filter(({ hash }) => !bad.has(hash));
     if (usable.length === 0) throw nothingReadable(examples.length, unreadable);
     return {
       examples: usable,
       unreadable,
-      read: async (rows, epoch = 0) => {
+      read: async (rows, epoch) => {
         const some = rows.map((row) => usable[row] ?? rowOutOf(row));
-        const wanted = wantedOf(some, varying, epoch);
-        const found = await this.load(source, wanted, undefined);
-        return wanted.map(({ example, key }) => finished(found.get(key) ?? rowOutOf(-1), { example, source, epoch }));
+        const seen = epoch === undefined ? { ...source, varying: undefined } : source;
+        const wanted = wantedOf(some, seen.varying, epoch ?? 0);
+        const found = await this.load(seen, wanted, undefined);
+        return wanted.map(({ example, key }) =>
+          finished(found.get(key) ?? rowOutOf(-1), { example, source: seen, epoch: epoch ?? 0 }),
+        );
       },
     };
   }
@@ -295,6 +301,11 @@ function rowsOf(value: Tensor | undefined, count: number): Tensor<'float32'>[] {
   return Array.from({ length: count }, (_, row) =>
     tensor('float32', shape, value.data.slice(row * length, (row + 1) * length)),
   );
+}
+
+function warningOf(unreadable: readonly SkippedExample[], count: number): string {
+  const first = unreadable.slice(0, 3).map(({ name, reason }) => `${name}: ${reason}`);
+  return `${unreadable.length} of ${count} examples cannot be used, ${first.join('; ')}`;
 }
 
 function nothingReadable(count: number, unreadable: readonly SkippedExample[]): GraftError {
