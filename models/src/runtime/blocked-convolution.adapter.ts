@@ -1,5 +1,5 @@
 /**
- * What this process's runtime has beyond the standard operators, found out by trying: the blocked layout that depthwise convolutions
+ * What this process's runtime has beyond the standard operators, found out by trying: the blocked layout that convolutions
  * are fastest in, the width of its blocks from a reordered row of numbers, then forward and gradients against the standard operators;
  * and products that turn their factors.
  * The operators are the runtime's own and may change; on any doubt the standard ones are used.
@@ -53,7 +53,7 @@ export async function tryFusedProducts(runtime: Runtime): Promise<Lowering> {
   }
 }
 
-/** Depthwise convolutions in blocks. */
+/** Convolutions in blocks. */
 export async function tryBlocks(runtime: Runtime): Promise<Lowering> {
   try {
     const blockedChannels = await blockWidth(runtime);
@@ -90,19 +90,26 @@ interface Probe {
   readonly size: readonly [number, number];
   readonly kernel: number;
   readonly stride: number;
+  /** Of a convolution of one group; otherwise each channel has a filter of its own. */
+  readonly filters?: number;
 }
 
 const probes: readonly Probe[] = [
   { channels: 16, size: [5, 6], kernel: 3, stride: 1 },
   { channels: 20, size: [8, 7], kernel: 3, stride: 2 },
   { channels: 8, size: [6, 6], kernel: 5, stride: 1 },
+  { channels: 16, size: [6, 5], kernel: 3, stride: 1, filters: 32 },
 ];
 
 function agrees(probe: Probe, lowering: Lowering, runtime: Runtime): Promise<boolean> {
-  const { channels, size, kernel, stride } = probe;
+  const { channels, size, kernel, stride, filters } = probe;
   const positions = size.map((each) => Math.ceil(each / stride));
-  const shapes = { x: [2, channels, ...size], w: [channels, 1, kernel, kernel], dy: [2, channels, ...positions] };
-  return isSame(shapes, (build) => depthwise(probe, build), { lowering, runtime });
+  const shapes = {
+    x: [2, channels, ...size],
+    w: [filters ?? channels, filters === undefined ? 1 : channels, kernel, kernel],
+    dy: [2, filters ?? channels, ...positions],
+  };
+  return isSame(shapes, (build) => convolution(probe, build), { lowering, runtime });
 }
 
 /** Whether a graph gives the same numbers under a lowering as in standard operators. */
@@ -119,7 +126,7 @@ async function isSame(
 }
 
 /** Output, and gradients by input and weight. */
-function depthwise({ channels, kernel, stride }: Probe, build: GraphBuilder): string[] {
+function convolution({ channels, kernel, stride, filters }: Probe, build: GraphBuilder): string[] {
   const pad = Math.floor(kernel / 2);
   const ints = (value: number, count: number) => ({ kind: 'ints' as const, value: Array<number>(count).fill(value) });
   const node = {
@@ -128,7 +135,11 @@ function depthwise({ channels, kernel, stride }: Probe, build: GraphBuilder): st
     domain: '',
     inputs: ['x', 'w'],
     outputs: ['y'],
-    attributes: { strides: ints(stride, 2), pads: ints(pad, 4), group: { kind: 'int' as const, value: channels } },
+    attributes: {
+      strides: ints(stride, 2),
+      pads: ints(pad, 4),
+      group: { kind: 'int' as const, value: filters === undefined ? channels : 1 },
+    },
   };
   const conv = convolutionOf(build.siteOf(node));
   const { forward, byInput, byWeight } = formsOf(conv, build.lowering);

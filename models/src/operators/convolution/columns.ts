@@ -93,6 +93,6 @@ export function fitsColumns(conv: Convolution): boolean {
   const narrow = Math.min(conv.channels, conv.filters);
   const moved = isSame(conv) ? 0 : placesOf(conv);
   return (
-    conv.dtype === 'float32' && conv.group === 1 && conv.positions <= positionsForConvolution && 4 * moved <= narrow
+    conv.dtype === 'float32' && conv.group === 1 && conv.positions <= positionsForConvolution && 2 * moved <= narrow
   );
 }

@@ -14,6 +14,7 @@ import { byInput } from './by-input.js';
 import { byWeight } from './by-weight.js';
 import { byInputOfColumns, byWeightOfColumns, fitsColumns, forwardByColumns } from './columns.js';
 import { isDepthwise, productOver, type Convolution } from './convolution.js';
+import { denseByInputInBlocks, fitsDenseBlocks, forwardDenseInBlocks } from './dense-blocked.js';
 import { byInputInBlocks, byWeightInBlocks, fitsBlocks, forwardInBlocks } from './depthwise-blocked.js';
 import { exchangedConv } from './exchanged-convolution.js';
 import { formsOf } from './forms.js';
@@ -56,12 +57,14 @@ async function formsFor(conv: Convolution): Promise<Record<'y' | 'dx' | 'dw', Re
   const lowering = await sessionLowering();
   const dense = conv.group === 1;
   const blocks = fitsBlocks(conv, lowering);
+  const denseBlocks = fitsDenseBlocks(conv, lowering);
   const chosen = formsOf(conv, lowering);
   const standard = formsOf(conv, standardLowering);
   return {
     y: {
       ...(dense && { columns: (_, build) => named(build, (y) => forwardByColumns(conv, y, build)) }),
       ...(blocks && { blocks: (_, build) => named(build, (y) => forwardInBlocks(conv, y, build)) }),
+      ...(denseBlocks && { denseBlocks: (_, build) => named(build, (y) => forwardDenseInBlocks(conv, y, build)) }),
     },
     dx: {
       plain: (_, build) => byInput(conv, 'dy', build),
@@ -69,6 +72,7 @@ async function formsFor(conv: Convolution): Promise<Record<'y' | 'dx' | 'dw', Re
       standard: (_, build) => standard.byInput(conv, 'dy', build),
       ...(dense && { columns: (_, build) => byInputOfColumns(conv, 'dy', build) }),
       ...(blocks && { blocks: (_, build) => byInputInBlocks(conv, 'dy', build) }),
+      ...(denseBlocks && { denseBlocks: (_, build) => denseByInputInBlocks(conv, 'dy', build) }),
     },
     dw: {
       plain: (_, build) => byWeight(conv, 'dy', build),
@@ -258,6 +262,24 @@ describe('the forms of a convolution', () => {
     patience,
   );
 
+  it(
+    'give the same numbers for any window over blocks of dense channels',
+    async () => {
+      const counts = record({
+        channels: constantFrom(8, 16, 32),
+        filters: constantFrom(8, 16, 32),
+        group: constantFrom(1),
+      });
+      await assert(
+        asyncProperty(windows, counts, async ({ seed, ...window }, given) => {
+          expect(await faults({ ...window, ...given }, seed)).toEqual([]);
+        }),
+        { numRuns: 12 },
+      );
+    },
+    patience,
+  );
+
   it.each([
     ['pixels with strides', square(6, 8, { kernel: 1, stride: 2, depthwise: false })],
     ['many taps', square(3, 9, { kernel: 7, stride: 2, depthwise: false })],
@@ -295,6 +317,11 @@ describe('which form applies', () => {
     expect(fitsBlocks({ ...of(square(16, 8)), batch: 'batch' }, blocks)).toBe(false);
     expect(fitsBlocks(of(square(18, 8)), blocks)).toBe(false);
     expect(isDepthwise(of(square(16, 8, { depthwise: false })))).toBe(false);
+    const dense = { ...of(square(64, 8, { depthwise: false })), filters: 64 };
+    expect(fitsDenseBlocks(dense, blocks)).toBe(true);
+    expect(fitsDenseBlocks(dense, standardLowering)).toBe(false);
+    expect(fitsDenseBlocks({ ...dense, filters: 60 }, blocks)).toBe(false);
+    expect(fitsDenseBlocks({ ...dense, filters: 256 }, blocks)).toBe(false);
     expect(fitsBlocks(of(square(16, 8, { depthwise: false })), blocks)).toBe(false);
   });
 });

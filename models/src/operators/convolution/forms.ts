@@ -8,6 +8,7 @@ import { byInput } from './by-input.js';
 import { byWeight } from './by-weight.js';
 import { byInputOfColumns, byWeightOfColumns, fitsColumns, forwardByColumns } from './columns.js';
 import type { Convolution } from './convolution.js';
+import { denseByInputInBlocks, fitsDenseBlocks, forwardDenseInBlocks } from './dense-blocked.js';
 import { byInputInBlocks, byWeightInBlocks, fitsBlocks, forwardInBlocks } from './depthwise-blocked.js';
 
 type GradientForm = (conv: Convolution, dy: string, build: GraphBuilder) => string;
@@ -37,6 +38,13 @@ const table: readonly Row[] = [
     forward: forwardByColumns,
     byInput: byInputOfColumns,
     byWeight: byWeightOfColumns,
+  },
+  // Some channels and larger kernels: forward and by the input over blocks of channels.
+  {
+    applies: fitsDenseBlocks,
+    forward: forwardDenseInBlocks,
+    byInput: denseByInputInBlocks,
+    byWeight,
   },
   { applies: () => true, byInput, byWeight },
 ];
