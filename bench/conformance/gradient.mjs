@@ -20,6 +20,8 @@ import { open } from './runtime.mjs';
 /** Step of the differences and largest error, relative to the largest derivative of the input. */
 const measures = { float64: { step: 1e-5, tolerance: 2e-3 }, float32: { step: 1e-2, tolerance: 3e-2 } };
 
+const arrays = { float32: Float32Array, float64: Float64Array };
+
 /** Elements of an input that are moved one by one. */
 const sampled = 8;
 
@@ -31,9 +33,10 @@ const unable = new Set(['NOT_DIFFERENTIABLE', 'GRADIENT_MISSING', 'MODEL_UNSUPPO
 
 /** What was checked, or `skipped` with the reason. Throws where a gradient is wrong. */
 export async function checkGradient(model, { feeds, outputs }) {
-  const real = model.graph.outputs.filter(({ name }) => outputs[name]?.type === 'float32' && outputs[name].size > 0);
-  if (real.length === 0) return { skipped: 'no float32 output' };
-  const inputs = Object.keys(feeds).filter((name) => feeds[name].type === 'float32' && feeds[name].size > 0);
+  const isReal = (value) => value !== undefined && Object.hasOwn(arrays, value.type) && value.size > 0;
+  const real = model.graph.outputs.filter(({ name }) => isReal(outputs[name]));
+  if (real.length === 0) return { skipped: 'no output of real numbers' };
+  const inputs = Object.keys(feeds).filter((name) => isReal(feeds[name]));
   const reasons = [];
   const checked = [];
   const kinds = new Set();
@@ -45,7 +48,7 @@ export async function checkGradient(model, { feeds, outputs }) {
       kinds.add(result.kind);
     }
   }
-  if (checked.length === 0) return { skipped: reasons[0] ?? 'no float32 input' };
+  if (checked.length === 0) return { skipped: reasons[0] ?? 'no input of real numbers' };
   return { checked, kind: kinds.has('float32') ? 'float32' : 'float64' };
 }
 
@@ -53,8 +56,15 @@ async function checkInput(given, name) {
   const source = random(7);
   const moved = move(given.feeds[name], source);
   const weights = given.real.map(({ name: output }) => {
-    const { dims } = given.outputs[output];
-    return [output, Float32Array.from({ length: elementCount(dims) }, () => 2 * source.next() - 1), dims];
+    const { dims, type } = given.outputs[output];
+    return [
+      output,
+      tensor(
+        type,
+        dims,
+        arrays[type].from({ length: elementCount(dims) }, () => 2 * source.next() - 1),
+      ),
+    ];
   });
   const alone = aloneWith(given, name);
   let gradientModel;
@@ -82,11 +92,11 @@ async function checkInput(given, name) {
   return { kind: forward.kind };
 }
 
-function move({ data, dims }, source) {
+function move({ type, data, dims }, source) {
   return tensor(
-    'float32',
+    type,
     dims,
-    Float32Array.from(data, (value) => value + jitter * (source.next() - 0.5)),
+    arrays[type].from(data, (value) => value + jitter * (source.next() - 0.5)),
   );
 }
 
@@ -108,9 +118,7 @@ function gradientOf({ graph, weights }, name, projections) {
   const scope = declarationsOf({ graph, weights });
   const build = new GraphBuilder(scope, 'gradient/');
   const nodes = addForward(graph.nodes, build);
-  const seeds = new Map(
-    projections.map(([output, data, dims]) => [output, build.constant(tensor('float32', dims, data))]),
-  );
+  const seeds = new Map(projections.map(([output, factors]) => [output, build.constant(factors)]));
   const gradient = differentiate({ nodes, scope, seeds, wanted: [name] }, build).get(name);
   if (gradient === undefined) return undefined;
   const output = build.add('Identity', [gradient]);
@@ -118,7 +126,7 @@ function gradientOf({ graph, weights }, name, projections) {
   return {
     graph: {
       ...graph,
-      outputs: [{ name: output, dtype: 'float32' }],
+      outputs: [{ name: output, dtype: build.typeOf(output).dtype }],
       nodes: build.nodes,
       weights: [...graph.weights, ...constants],
     },
@@ -128,13 +136,13 @@ function gradientOf({ graph, weights }, name, projections) {
 
 /** Zeros where the outputs do not depend on the input. */
 async function runGradient(model, name, value) {
-  if (model === undefined) return new Float32Array(value.data.length);
+  if (model === undefined) return new arrays[value.dtype](value.data.length);
   const session = await open(exportOnnx(model));
   const feeds = model.graph.inputs.some((input) => input.name === name) ? { [name]: value } : {};
   const [result] = Object.values(
     await session.run(
       Object.fromEntries(
-        Object.entries(feeds).map(([key, { data, shape }]) => [key, new ort.Tensor('float32', data, shape)]),
+        Object.entries(feeds).map(([key, { data, shape }]) => [key, new ort.Tensor(value.dtype, data, shape)]),
       ),
     ),
   );
@@ -147,14 +155,14 @@ async function runGradient(model, name, value) {
 
 /** The loss as a function of the input, in float64 where ONNX Runtime can. */
 async function forwardOf(model, { name, moved }, projections) {
-  for (const kind of ['float64', 'float32']) {
+  for (const kind of moved.dtype === 'float64' ? ['float64'] : ['float64', 'float32']) {
     try {
       const session = await open(exportOnnx(kind === 'float64' ? inFloat64(model) : model));
-      const array = kind === 'float64' ? Float64Array : Float32Array;
       const loss = async (data, dims) => {
-        const found = await session.run({ [name]: new ort.Tensor(kind, array.from(data), dims) });
+        const found = await session.run({ [name]: new ort.Tensor(kind, arrays[kind].from(data), dims) });
         return projections.reduce(
-          (sum, [output, factors]) => factors.reduce((all, factor, i) => all + factor * found[output].data[i], sum),
+          (sum, [output, { data: factors }]) =>
+            factors.reduce((all, factor, i) => all + factor * found[output].data[i], sum),
           0,
         );
       };

@@ -36,6 +36,15 @@ describe('onnxRuntime', () => {
     });
   });
 
+  it('refuses outputs that would end the process, and names them', async () => {
+    const { graph, weights } = model('Add', tensor('float32', [2], new Float32Array(2)));
+    const packed = { graph: { ...graph, outputs: [{ name: 'y', dtype: 'int4' as const }] }, weights };
+    await expect(onnxRuntime.load(packed, options)).rejects.toMatchObject({
+      code: 'RUNTIME_REFUSED',
+      message: expect.stringMatching(/output 'y' has element type int4/),
+    });
+  });
+
   it('names the graph that does not run', async () => {
     const session = await onnxRuntime.load(model('Add', tensor('float32', [2], new Float32Array(2))), options);
     const wrong = { x: tensor('float32', [1, 3], new Float32Array(3)) };

@@ -8,6 +8,7 @@ import { GraftError } from '@graft/core/error';
 import { tensor, type DType, type Tensor } from '@graft/core/tensor';
 
 import { encodeOnnx } from '../formats/onnx/export-onnx.js';
+import { isOpaque } from '../graph/element-type.js';
 import type { Model } from '../graph/graph.js';
 import type { Feeds, Fetches, Runtime, Session, SessionOptions } from './runtime.js';
 
@@ -101,10 +102,21 @@ function targetsOf(names: readonly string[], into: Fetches): Record<string, ort.
   );
 }
 
+/** ONNX Runtime ends the process where Node asks for an output of two elements a byte, so none of such types is asked for. */
+function refuseOutputs({ graph }: Model): void {
+  const output = graph.outputs.find(({ dtype }) => isOpaque(dtype));
+  if (output === undefined) return;
+  throw new GraftError(
+    'RUNTIME_REFUSED',
+    `ONNX Runtime does not load graph '${graph.name}': its output '${output.name}' has element type ${output.dtype}, which Node cannot take`,
+  );
+}
+
 /** @throws GraftError RUNTIME_REFUSED where ONNX Runtime cannot load the graph, RUNTIME_FAILED where a run fails */
 export const onnxRuntime: Runtime = {
   name: 'onnxruntime',
   load: async (model: Model, options: SessionOptions): Promise<Session> => {
+    refuseOutputs(model);
     const bytes = encodeOnnx(model);
     let session: ort.InferenceSession;
     try {

@@ -2,7 +2,7 @@
 import { GraftError } from '@graft/core/error';
 
 import { bitsOf, type OpaqueTensor, type OpaqueType } from '../../graph/element-type.js';
-import { dataTypeOf, elementTypeFrom } from './data-types.js';
+import { dataTypeOf } from './data-types.js';
 import type { TensorProto } from './onnx-schema.js';
 import { checkLength, refuseExternal, shapeOf } from './tensor-proto.js';
 
@@ -33,11 +33,6 @@ export function writeOpaque(name: string, { type, shape, data }: OpaqueTensor): 
   if (data instanceof Uint8Array) return { ...head, rawData: data };
   const encoder = new TextEncoder();
   return { ...head, stringData: data.map((text) => encoder.encode(text)) };
-}
-
-/** The type of a tensor of a file, to tell which reader it needs. */
-export function typeOfTensor(proto: TensorProto, what: string): ReturnType<typeof elementTypeFrom> {
-  return elementTypeFrom(proto.dataType, what);
 }
 
 /** Throws MODEL_UNSUPPORTED for bytes that are no text: another reader would take them for something else. */

@@ -51,7 +51,9 @@ const cases: Readonly<Record<string, Case>> = {
     opset: 6,
     x: image,
     nodes: [
-      ...[constant('s', vector(2, 1)), constant('b', vector(0, 1)), constant('m', vector(1, 0))],
+      constant('s', vector(2, 1)),
+      constant('b', vector(0, 1)),
+      constant('m', vector(1, 0)),
       constant('v', vector(1, 4)),
       node('BatchNormalization', 'x s b m v', 'y', { is_test: { i: 1 }, epsilon: { f: 0 } }),
     ],
@@ -75,10 +77,8 @@ const cases: Readonly<Record<string, Case>> = {
       node('Pad', 'x', 'a', { paddings: ints(1, 1) }),
       constant('parts', tensor('int64', [2], BigInt64Array.of(3n, 1n))),
       node('Split', 'a parts', 'b c', { axis: { i: 0 } }),
-      ...[
-        constant('times', tensor('float32', [], Float32Array.of(2))),
-        constant('axis', tensor('float32', [], new Float32Array(1))),
-      ],
+      constant('times', tensor('float32', [], Float32Array.of(2))),
+      constant('axis', tensor('float32', [], new Float32Array(1))),
       node('Tile', 'b times axis', 'y'),
     ],
     expected: [0, 1, 2, 0, 1, 2],
