@@ -13,7 +13,7 @@ interface Ring {
 }
 
 /** In the order of the rings, which all forms of a step share. */
-const slotsInOrder = ({ weightSlots, statisticSlots, stateSlots }: TrainingStep): Slot[] => [
+export const slotsInOrder = ({ weightSlots, statisticSlots, stateSlots }: TrainingStep): Slot[] => [
   ...weightSlots.values(),
   ...statisticSlots.values(),
   ...stateSlots,
@@ -34,14 +34,8 @@ export class StateBuffers {
     initial: Weights,
     resumed: Weights = new Map(),
   ) {
-    const named = [...step.weightSlots, ...step.statisticSlots];
-    this.names = named.map(([name]) => name);
-    this.rings = [
-      ...named.map(([name, slot]) =>
-        ring(slot, 3, resumed.get(slot.input) ?? initial.get(name) ?? step.added.get(name) ?? missing(name)),
-      ),
-      ...step.stateSlots.map((slot) => ring(slot, 2, resumed.get(slot.input) ?? zeros('float32', slot.shape))),
-    ];
+    this.names = [...step.weightSlots.keys(), ...step.statisticSlots.keys()];
+    this.rings = firstValues(step, initial, resumed).map((value, i) => ring(value, i < this.names.length ? 3 : 2));
   }
 
   /** What the next run reads, by input of `step`: this one in any of its forms. */
@@ -91,15 +85,31 @@ export class StateBuffers {
   }
 }
 
-function ring(slot: Slot, count: number, first: Tensor): Ring {
-  if (first.dtype !== 'float32' || first.shape.join() !== slot.shape.join()) {
-    throw new GraftError(
-      'WEIGHTS_MALFORMED',
-      `'${slot.input}' starts as ${first.dtype} [${first.shape.join(', ')}], the step takes float32 [${slot.shape.join(', ')}]`,
-    );
-  }
+/**
+ * What each slot begins with, in order; not copied.
+ * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.
+ */
+export function firstValues(step: TrainingStep, initial: Weights, resumed: Weights = new Map()): Tensor<'float32'>[] {
+  const named = [...step.weightSlots, ...step.statisticSlots];
+  return [
+    ...named.map(([name, slot]) =>
+      checked(slot, resumed.get(slot.input) ?? initial.get(name) ?? step.added.get(name) ?? missing(name)),
+    ),
+    ...step.stateSlots.map((slot) => checked(slot, resumed.get(slot.input) ?? zeros('float32', slot.shape))),
+  ];
+}
+
+function ring(first: Tensor<'float32'>, count: number): Ring {
   const copy = { ...first, data: first.data.slice() };
-  return { buffers: [copy, ...Array.from({ length: count - 1 }, () => zeros('float32', slot.shape))] };
+  return { buffers: [copy, ...Array.from({ length: count - 1 }, () => zeros('float32', first.shape))] };
+}
+
+function checked(slot: Slot, value: Tensor): Tensor<'float32'> {
+  if (value.dtype === 'float32' && value.shape.join() === slot.shape.join()) return value;
+  throw new GraftError(
+    'WEIGHTS_MALFORMED',
+    `'${slot.input}' starts as ${value.dtype} [${value.shape.join(', ')}], the step takes float32 [${slot.shape.join(', ')}]`,
+  );
 }
 
 function missing(name: string): never {

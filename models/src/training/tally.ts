@@ -8,9 +8,9 @@ import { EpochSums } from './epoch-sums.js';
 import { initialLossScale, nextLossScale, type LossScale } from './optimizers/loss-scale.js';
 import { stepScalars } from './optimizers/step-scalars.js';
 import { rateAt, type Schedule } from './schedules.js';
-import type { StateBuffers } from './state-buffers.js';
 import { scalarFeeds } from './step-feeds.js';
 import type { TrainingCheckpoint } from './training-checkpoint.js';
+import type { TrainingState } from './training-state.js';
 import type { ScalarRole, TrainingStep } from './training-step.js';
 
 /** What scalars follow from, beside the number of the step. */
@@ -97,13 +97,13 @@ export class Tally {
     return { step: done, steps, epoch, loss: lastLoss, examples };
   }
 
-  checkpoint(state: StateBuffers): TrainingCheckpoint {
+  async checkpoint(state: TrainingState): Promise<TrainingCheckpoint> {
     return {
       steps: this.done,
       initialLoss: this.initialLoss,
       epochLoss: this.sums.loss,
       lossScale: this.scale,
-      state: new Map([...state.snapshot(), ...this.sums.tensors()]),
+      state: new Map([...(await state.snapshot()), ...this.sums.tensors()]),
     };
   }
 

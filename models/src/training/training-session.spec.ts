@@ -71,8 +71,8 @@ describe('training', () => {
       asyncProperty(integer({ min: 1, max: 11 }), async (killedAfter) => {
         let file = new Uint8Array();
         const killed = train(short, onnxRuntime, {
-          betweenRuns: ({ step }, checkpoint) => {
-            if (step === killedAfter) file = encodeCheckpoint('job', checkpoint());
+          betweenRuns: async ({ step }, checkpoint) => {
+            if (step === killedAfter) file = encodeCheckpoint('job', await checkpoint());
             if (step === killedAfter + (killedAfter % 2)) throw new Error('killed');
           },
         });
@@ -125,8 +125,8 @@ describe('training', () => {
       learningRate: 1e12,
     };
     const error: unknown = await train(steep, onnxRuntime, {
-      betweenRuns: (_, checkpoint) => {
-        before.push([...([...checkpoint().state.values()][0]?.data ?? [])].map(Number));
+      betweenRuns: async (_, checkpoint) => {
+        before.push([...([...(await checkpoint()).state.values()][0]?.data ?? [])].map(Number));
       },
     }).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(TrainingDiverged);

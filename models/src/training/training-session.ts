@@ -10,11 +10,11 @@ import type { Feeds, Runtime } from '../runtime/runtime.js';
 import { plannedRuns, stepsOf, type BatchPlan } from './batch-plan.js';
 import { batchesOf, type BatchSource } from './batch-source.js';
 import { runGroups } from './run-groups.js';
-import { StateBuffers } from './state-buffers.js';
 import { targetOf } from './step-feeds.js';
 import { StepSource } from './step-source.js';
 import { Tally, type Divergence, type Rates, type TrainingProgress } from './tally.js';
 import type { TrainingCheckpoint } from './training-checkpoint.js';
+import { trainingState, type TrainingState } from './training-state.js';
 import type { TargetRole, TrainingStep, TrainingStepOptions } from './training-step.js';
 
 /** What is trained: a step in its forms, and where it begins. */
@@ -44,7 +44,10 @@ export interface TrainingControl {
    * Called between runs, after one step or a few. May wait, which is a pause; may keep the checkpoint, which is valid until it
    * returns; may throw, which ends the training.
    */
-  readonly betweenRuns?: (progress: TrainingProgress, checkpoint: () => TrainingCheckpoint) => void | Promise<void>;
+  readonly betweenRuns?: (
+    progress: TrainingProgress,
+    checkpoint: () => Promise<TrainingCheckpoint>,
+  ) => void | Promise<void>;
 }
 
 export interface TrainingResult {
@@ -113,22 +116,27 @@ export async function trainWith(
 ): Promise<TrainingResult> {
   const { step } = source;
   const plan = planOf(learning, step);
-  const state = new StateBuffers(step, initial, resume?.state);
-  const tally = new Tally(step, stepsOf(plan), resume);
   const { batches, stepsPerRun: together = 1 } = learning;
   const rows = Math.min(plan.microBatchSize, plan.batchSize);
-  for await (const { runs, feeds } of runGroups(plannedRuns(plan, tally.done), { batches, step, together, rows })) {
-    const { session, step: form } = await (runs.length > 1 ? source.looped() : source.of(runs[0]?.rows.length ?? rows));
-    const fed = { ...learning.references, ...inNamesOf(form, step, feeds), ...tally.feeds(form, runs, learning) };
-    const fetches = await session.run({ ...fed, ...state.feeds(form) }, state.into(form));
-    const divergence = tally.add(form, runs, fetches);
-    if (divergence !== undefined) throw diverged(divergence, learning, state);
-    state.advance();
-    if (tally.isBetweenSteps) await betweenRuns?.(tally.progress(), () => tally.checkpoint(state));
+  const { session: first } = await source.of(rows);
+  const state = trainingState({ step, initial, ...(resume !== undefined && { resumed: resume.state }) }, first);
+  const tally = new Tally(step, stepsOf(plan), resume);
+  try {
+    for await (const { runs, feeds } of runGroups(plannedRuns(plan, tally.done), { batches, step, together, rows })) {
+      const form = await (runs.length > 1 ? source.looped() : source.of(runs[0]?.rows.length ?? rows));
+      const fed = { ...inNamesOf(form.step, step, feeds), ...tally.feeds(form.step, runs, learning) };
+      const fetches = await state.run(form, { ...learning.references, ...fed });
+      const divergence = tally.add(form.step, runs, fetches);
+      if (divergence !== undefined) throw await diverged(divergence, learning, state);
+      state.advance();
+      if (tally.isBetweenSteps) await betweenRuns?.(tally.progress(), () => tally.checkpoint(state));
+    }
+    const { loss, metrics } = tally.sums.last;
+    const { initialLoss, done } = tally;
+    return { weights: await state.values(), loss: loss / plan.count, initialLoss, steps: done, metrics };
+  } finally {
+    state.dispose();
   }
-  const { loss, metrics } = tally.sums.last;
-  const { initialLoss, done } = tally;
-  return { weights: state.values(), loss: loss / plan.count, initialLoss, steps: done, metrics };
 }
 
 function planOf(learning: Learning, step: TrainingStep): BatchPlan {
@@ -155,10 +163,11 @@ function inNamesOf(form: TrainingStep, step: TrainingStep, feeds: Feeds): Feeds 
   return Object.fromEntries(Object.entries(feeds).map(([name, value]) => [names.get(name) ?? name, value]));
 }
 
-function diverged({ loss, step }: Divergence, { learningRate }: Learning, state: StateBuffers): TrainingDiverged {
-  return new TrainingDiverged(
-    `the loss is ${loss} at step ${step} with learning rate ${learningRate}`,
-    step,
-    state.valuesBefore(),
-  );
+async function diverged(
+  { loss, step }: Divergence,
+  { learningRate }: Learning,
+  state: TrainingState,
+): Promise<TrainingDiverged> {
+  const message = `the loss is ${loss} at step ${step} with learning rate ${learningRate}`;
+  return new TrainingDiverged(message, step, await state.valuesBefore());
 }

@@ -42,18 +42,18 @@ export class TrainingWatch {
   }
 
   /** Throws the reason of the signal where the job was cancelled. */
-  async betweenRuns(progress: TrainingProgress, checkpoint: () => TrainingCheckpoint): Promise<void> {
+  async betweenRuns(progress: TrainingProgress, checkpoint: () => Promise<TrainingCheckpoint>): Promise<void> {
     const { signal, onProgress, save } = this.options;
     const nowMs = performance.now();
     this.throughput.add(progress.examples, nowMs);
     this.examplesDone += progress.examples;
     onProgress(this.standing(progress));
-    if (signal.aborted && nowMs - this.startedAtMs >= worthKeepingMs) await save(checkpoint());
+    if (signal.aborted && nowMs - this.startedAtMs >= worthKeepingMs) await save(await checkpoint());
     signal.throwIfAborted();
-    if (nowMs - this.lastSavedMs >= checkpointEveryMs) await this.keep(checkpoint());
+    if (nowMs - this.lastSavedMs >= checkpointEveryMs) await this.keep(await checkpoint());
     if (nowMs - this.lastLookedMs < lookEveryMs) return;
     this.lastLookedMs = nowMs;
-    if (await isPaused(this.options.pauseFile)) await this.pause(progress, checkpoint());
+    if (await isPaused(this.options.pauseFile)) await this.pause(progress, await checkpoint());
   }
 
   /** Examples a second of late. */
@@ -81,7 +81,9 @@ export class TrainingWatch {
     return {
       activity: 'training' as const,
       progress: step / steps,
-      ...{ loss, step, steps },
+      loss,
+      step,
+      steps,
       ...(examplesPerSecond !== undefined && { examplesPerSecond }),
       ...(remainingMs !== undefined && { remainingMs }),
     };
