@@ -36,8 +36,13 @@ interface Given {
 /** Undefined where no window fits. */
 function convolution(given: Given): Convolution | undefined {
   const axes = given.size.map((input, i) => {
-    const [kernel = 1, stride = 1, dilation = 1] = [given.kernel[i], given.strides[i], given.dilations[i]];
-    const [begin = 0, end = 0] = [given.begin[i], given.end[i]];
+    const at = (values: readonly number[], otherwise: number): number => values[i] ?? otherwise;
+    const { kernel, stride, dilation } = {
+      kernel: at(given.kernel, 1),
+      stride: at(given.strides, 1),
+      dilation: at(given.dilations, 1),
+    };
+    const { begin, end } = { begin: at(given.begin, 0), end: at(given.end, 0) };
     const room = input + begin + end - (dilation * (kernel - 1) + 1);
     return { input, output: Math.floor(room / stride) + 1, kernel, stride, dilation, begin, end };
   });
