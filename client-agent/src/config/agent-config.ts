@@ -2,6 +2,8 @@
 import { GraftError } from '@graft/core/error';
 import { z } from 'zod';
 
+import { engineSchema } from '../trainer/training/engine-spec.js';
+
 const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'expected host:port');
 
 export const agentConfigSchema = z.strictObject({
@@ -25,6 +27,8 @@ export const agentConfigSchema = z.strictObject({
       capMs: z.number().int().min(1).max(600_000).default(5_000),
     })
     .prefault({}),
+  /** What training runs on. */
+  training: engineSchema.prefault({}),
   /** Bytes that downloaded models may occupy before the oldest are deleted. */
   cacheBytes: z.number().int().min(1_000_000).default(4_000_000_000),
   /** Installed releases that are kept beside the current one. */

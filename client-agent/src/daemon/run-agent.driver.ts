@@ -41,7 +41,7 @@ export interface RunOptions {
 export async function runAgent(options: RunOptions): Promise<void> {
   const agent = await openAgentDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
-  const trainer = options.trainer ?? createTrainer();
+  const trainer = options.trainer ?? createTrainer(undefined, { engine: agent.config.training });
   try {
     await runLocked(agent, trainer, options);
   } finally {

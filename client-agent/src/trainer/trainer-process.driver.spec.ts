@@ -87,6 +87,19 @@ describe('the trainer process', () => {
     await expect(trainer.call('predict', order('pid'))).resolves.toHaveLength(1);
   });
 
+  it('takes the next call as soon as it is closed, and can be closed again', async () => {
+    for (let round = 0; round < 3; round++) {
+      const first = trainer.pid();
+      await expect(trainer.call('predict', order('pid'))).resolves.toEqual([
+        expect.objectContaining({ input: String(trainer.pid()) }),
+      ]);
+      expect(trainer.pid()).not.toBe(first);
+      await trainer.close();
+    }
+    await trainer.close();
+    expect(trainer.pid()).toBeUndefined();
+  });
+
   it('that cannot be started is an error of the call', async () => {
     const missing = createTrainer(join(folder, 'nothing.mjs'));
     await expect(missing.call('predict', order('pid'))).rejects.toMatchObject({ code: 'TRAINER_FAILED' });

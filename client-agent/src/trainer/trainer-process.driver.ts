@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { errorCatalogue, GraftError, type ErrorCode } from '@graft/core/error';
 
+import type { EngineSpec } from './training/engine-spec.js';
 import { saysOutOfMemory } from './memory-failure.js';
 import type { CallName, Progress, TrainerCalls, TrainerReply } from './trainer-calls.js';
 
@@ -44,6 +45,8 @@ const killers: Readonly<Record<string, string>> = {
 };
 
 interface PendingCall {
+  /** Which was asked. */
+  readonly process: ChildProcess;
   readonly resolve: (output: unknown) => void;
   readonly reject: (error: GraftError) => void;
   readonly onProgress: ((progress: Progress) => void) | undefined;
@@ -52,19 +55,21 @@ interface PendingCall {
 export interface TrainerOptions {
   /** Options of node. */
   readonly execArgv?: readonly string[];
+  /** What training runs on; the defaults of the configuration where it is left out. */
+  readonly engine?: EngineSpec;
 }
 
 /** @param entry the trainer's program; the built trainer.main.js unless a test says otherwise */
 export function createTrainer(
   entry: string = fileURLToPath(new URL('./trainer.main.js', import.meta.url)),
-  { execArgv = [] }: TrainerOptions = {},
+  { execArgv = [], engine }: TrainerOptions = {},
 ): Trainer {
   const pending = new Map<number, PendingCall>();
   let child: ChildProcess | undefined;
   let lastId = 0;
 
   const start = (): ChildProcess => {
-    const started = fork(entry, [], {
+    const started = fork(entry, engine === undefined ? [] : [JSON.stringify(engine)], {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: [...execArgv],
@@ -76,21 +81,26 @@ export function createTrainer(
     started.stdout?.on('data', keepTail);
     started.stderr?.on('data', keepTail);
     started.on('message', (message) => settle(message as TrainerReply));
+    const forget = (): void => {
+      if (child === started) child = undefined;
+    };
     let over = false;
     const end = (how: string): void => {
       if (over) return;
       over = true;
-      if (child === started) child = undefined;
+      forget();
       const lines = tail.trim().split('\n');
       const last = lines.find((line) => /error|fatal|abort|terminate|what\(\)/i.test(line)) ?? lines.at(-1);
-      const calls = [...pending.values()];
-      pending.clear();
+      const calls = [...pending].filter(([, call]) => call.process === started);
       const code = saysOutOfMemory(tail) ? 'TRAINER_OUT_OF_MEMORY' : 'TRAINER_FAILED';
-      for (const call of calls) {
+      for (const [id, call] of calls) {
+        pending.delete(id);
         call.reject(new GraftError(code, `the trainer process ${how}${last ? `: ${last}` : ''}`));
       }
     };
     started.once('error', (error) => end(`could not be reached: ${error.message}`));
+    // The next call has a new process at once.
+    started.once('exit', forget);
     // 'close' comes after 'exit', once the last words have been read.
     started.once('close', (code, signal) =>
       end(signal === null ? `ended with code ${code}` : `was ended by ${signal}${killers[signal] ?? ''}`),
@@ -115,7 +125,7 @@ export function createTrainer(
       const process = child ?? start();
       const id = (lastId += 1);
       const { promise, resolve, reject } = withResolvers();
-      pending.set(id, { resolve, reject, onProgress });
+      pending.set(id, { process, resolve, reject, onProgress });
       process.send({ id, call: name, input }, (error) => {
         if (error === null || !pending.delete(id)) return;
         reject(new GraftError('TRAINER_FAILED', `the trainer process takes no calls: ${error.message}`));

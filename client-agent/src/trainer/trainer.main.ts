@@ -16,7 +16,9 @@ serveJobs(
   createJobs(async () => {
     const { createModelJobs } = await import('./model-jobs.adapter.js');
     const { onnxRuntime } = await import('@graft/models/runtime/onnxruntime.adapter');
-    const { sessionLowering } = await import('@graft/models/runtime/blocked-convolution.adapter');
-    return createModelJobs(onnxRuntime, sessionLowering);
+    const { openEngine } = await import('./training/engine.adapter.js');
+    const { engineSchema } = await import('./training/engine-spec.js');
+    const engine = engineSchema.parse(JSON.parse(process.argv[2] ?? '{}'));
+    return createModelJobs(onnxRuntime, () => openEngine(engine));
   }),
 );

@@ -20,6 +20,7 @@ export interface StepSourceOptions extends Omit<TrainingStepOptions, 'lowering'>
   /** Of the runtime on this machine. */
   readonly lowering?: Lowering;
   readonly threads?: SessionOptions['threads'];
+  readonly provider?: SessionOptions['provider'];
 }
 
 /**
@@ -70,15 +71,14 @@ export class StepSource {
 
   private async load(make: () => TrainingStep): Promise<LoadedStep> {
     const step = make();
-    return {
-      step,
-      session: await this.runtime.load(step, { threads: this.options.threads ?? 1, purpose: 'training' }),
-    };
+    const { threads = 1, provider } = this.options;
+    const on = { threads, purpose: 'training', ...(provider !== undefined && { provider }) } as const;
+    return { step, session: await this.runtime.load(step, on) };
   }
 
   /** @param rows any number of them where it is left out, in standard operators */
   private build(rows?: number): TrainingStep {
-    const { rows: _, threads: __, lowering, inputShapes, ...options } = this.options;
+    const { rows: _, threads: __, provider: ___, lowering, inputShapes, ...options } = this.options;
     const sized = this.model.graph.inputs.flatMap(({ name, shape: declared }): [string, (number | string)[]][] => {
       const shape = inputShapes?.[name] ?? declared;
       return shape === undefined ? [] : [[name, [rows ?? 'batch', ...shape.slice(1)]]];

@@ -10,6 +10,8 @@ export interface TrainingEstimate {
   /** Values in flight, weights and optimizer state of the training graph. */
   readonly memoryBytes: number;
   readonly trunk: TrunkChoice;
+  /** What it runs on, and why not on something faster. */
+  readonly device: string;
 }
 
 /**
@@ -26,12 +28,12 @@ const sayings: Readonly<Record<TrunkChoice, string>> = {
 
 /** '120 examples x 3 epochs at about 800 a second: 0.5 s; 40 MB of memory; the frozen part ran once, its features are cached'. */
 export function describeEstimate(
-  { examples, epochs, examplesPerSecond, remainingMs, memoryBytes, trunk }: TrainingEstimate,
+  { examples, epochs, examplesPerSecond, remainingMs, memoryBytes, trunk, device }: TrainingEstimate,
   format: { readonly duration: (ms: number) => string; readonly bytes: (bytes: number) => string },
 ): string {
   const rate = examplesPerSecond >= 10 ? Math.round(examplesPerSecond) : Number(examplesPerSecond.toPrecision(2));
   return (
     `${examples} examples x ${epochs} epochs at about ${rate} a second: ${format.duration(remainingMs)}; ` +
-    `${format.bytes(memoryBytes)} of memory; ${sayings[trunk]}`
+    `${format.bytes(memoryBytes)} of memory; ${sayings[trunk]}; ${device}`
   );
 }

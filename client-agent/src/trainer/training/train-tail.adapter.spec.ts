@@ -7,6 +7,7 @@ import { jest } from '@jest/globals';
 import { random } from '@graft/core/random';
 import { tensor, type Tensor } from '@graft/core/tensor';
 import type { Model } from '@graft/models/graph/graph';
+import { standardLowering } from '@graft/models/operators/lowering';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { batchesFor } from '@graft/models/training/training-session';
 
@@ -64,6 +65,8 @@ const training = (change: Partial<TailTraining['spec']> = {}): TailTraining => (
   count,
 });
 
+const engine = () => Promise.resolve({ runtime: onnxRuntime, lowering: standardLowering, about: 'onnxruntime on cpu' });
+
 interface Running {
   readonly seen: Progress[];
   readonly abort: AbortController;
@@ -72,7 +75,7 @@ interface Running {
 
 function start(one: TailTraining, onProgress: (progress: Progress) => void = () => undefined): Running {
   const [seen, abort]: [Progress[], AbortController] = [[], new AbortController()];
-  const trained = new TrainingSteps(onnxRuntime).train(one, {
+  const trained = new TrainingSteps(engine).train(one, {
     signal: abort.signal,
     onProgress: (progress) => {
       seen.push(progress);
@@ -109,7 +112,7 @@ describe('the training of a tail', () => {
     const { seen, trained } = start(training());
     expect((await trained).steps).toBe(400);
     const [first, second] = seen;
-    expect(first?.estimate).toMatchObject({ examples: count, epochs: 50, trunk: 'none' });
+    expect(first?.estimate).toMatchObject({ examples: count, epochs: 50, trunk: 'none', device: 'onnxruntime on cpu' });
     expect(first?.estimate?.examplesPerSecond).toBeGreaterThan(0);
     expect(first?.estimate?.memoryBytes).toBeGreaterThan(4 * 3 * columns * classes);
     const done = second?.step ?? NaN;

@@ -6,9 +6,8 @@ import { performance } from 'node:perf_hooks';
 
 import type { Tensor } from '@graft/core/tensor';
 import type { Model } from '@graft/models/graph/graph';
-import { standardLowering, type Lowering } from '@graft/models/operators/lowering';
 import { accumulates, learningOf, stepOptionsOf, type TrainingSpec } from '@graft/models/pipeline/training-spec';
-import type { Feeds, Runtime } from '@graft/models/runtime/runtime';
+import type { Feeds } from '@graft/models/runtime/runtime';
 import type { BatchSource } from '@graft/models/training/batch-source';
 import { StepSource, type StepSourceOptions } from '@graft/models/training/step-source';
 import { trainWith } from '@graft/models/training/training-session';
@@ -18,6 +17,7 @@ import { oneThread } from '../resident-sessions.adapter.js';
 import type { JobControl } from '../serve.driver.js';
 import type { TrainerPlaces } from '../trainer-calls.js';
 import { CheckpointFiles } from './checkpoint-files.adapter.js';
+import type { Engine } from './engine.adapter.js';
 import type { TrainingEstimate, TrunkChoice } from './estimate.js';
 import { memoryOf } from './memory-of.js';
 import { whilePaused } from './pause-file.adapter.js';
@@ -65,17 +65,17 @@ export interface TrainedTail {
 export class TrainingSteps {
   private readonly loaded = new Map<string, Promise<LoadedStep>>();
 
-  /** @param lowering of the runtime on this machine; looked for when the first training comes */
-  constructor(
-    private readonly runtime: Runtime,
-    private readonly lowering: () => Promise<Lowering> = () => Promise.resolve(standardLowering),
-  ) {}
+  private engine: Promise<Engine> | undefined;
+
+  /** @param openEngine is called when the first training comes */
+  constructor(private readonly openEngine: () => Promise<Engine>) {}
 
   /** Throws what building, loading and training throw; the reason of the signal where it was aborted. */
   async train(training: TailTraining, control: JobControl): Promise<TrainedTail> {
     const { model, spec, seed, trainable, places } = training;
     const startedAtMs = performance.now();
     const count = training.count;
+    const { about } = await (this.engine ??= this.openEngine());
     const loaded = await this.stepOf(training, rowsOf(spec, count));
     const { step } = loaded.steps;
     const batches = training.batches(step);
@@ -87,7 +87,11 @@ export class TrainingSteps {
     const trainee = { steps: loaded.steps, initial: model.weights };
     loaded.stepMs ??= await stepMs(trainee, learning);
     const doneSteps = resume?.steps ?? 0;
-    control.onProgress({ activity: 'training', progress: 0, estimate: estimateOf(training, loaded.stepMs, doneSteps) });
+    control.onProgress({
+      activity: 'training',
+      progress: 0,
+      estimate: { ...estimateOf(training, loaded.stepMs, doneSteps), device: about },
+    });
     const watch = new TrainingWatch({
       ...control,
       pauseFile: places.pauseFile,
@@ -123,8 +127,9 @@ export class TrainingSteps {
   }
 
   private async load(model: Model, options: StepSourceOptions): Promise<LoadedStep> {
-    const lowering = await this.lowering();
-    return { steps: new StepSource(model, { ...options, ...oneThread, lowering }, this.runtime) };
+    const { runtime, provider, lowering } = await (this.engine ??= this.openEngine());
+    const on = { lowering, ...(provider !== undefined && { provider }) };
+    return { steps: new StepSource(model, { ...options, ...oneThread, ...on }, runtime) };
   }
 
   private evict(): void {
@@ -161,7 +166,7 @@ function estimateOf(
   { model, spec, trainable, trunk, count }: TailTraining,
   ms: number,
   doneSteps: number,
-): TrainingEstimate {
+): Omit<TrainingEstimate, 'device'> {
   const stepRows = Math.min(spec.batchSize, count);
   const left = Math.max(0, count * spec.epochs - doneSteps * stepRows);
   return {
