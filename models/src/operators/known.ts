@@ -3,8 +3,8 @@ import type { ElementType } from '../graph/element-type.js';
 import type { Dimension } from '../graph/graph.js';
 import type { Known, Site } from './operator.js';
 
-/** Values of more elements are not followed as numbers. */
-const followedElements = 256;
+/** Values of more elements are not followed as numbers: axes, shapes and exponents have fewer. */
+export const followedElements = 256;
 
 /** A type with what else is known of the value. */
 export function knownOf(

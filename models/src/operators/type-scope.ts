@@ -3,12 +3,10 @@ import { GraftError } from '@graft/core/error';
 import { holdsNumbers, type Tensor } from '@graft/core/tensor';
 
 import type { Dimension, Graph, Node } from '../graph/graph.js';
+import { followedElements } from './known.js';
 import type { Known, Site } from './operator.js';
 import { operatorOf } from './operator-table.js';
 import { malformed } from './site.js';
-
-/** Constants up to this size are followed as numbers: axes, shapes, exponents. */
-const followedElements = 256;
 
 export class TypeScope {
   private readonly known = new Map<string, Known>();

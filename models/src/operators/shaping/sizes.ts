@@ -2,7 +2,7 @@
 import { elementTypeOf } from '../../formats/onnx/data-types.js';
 import type { Attribute, Dimension } from '../../graph/graph.js';
 import { ceilQuotientOf, differenceOf, productOf, unknownSize } from '../dimension.js';
-import { knownOf } from '../known.js';
+import { followedElements, knownOf } from '../known.js';
 import { movement, operator, type Known, type OperatorRows, type Site } from '../operator.js';
 import { inputOf, intOf, malformed, sizesOf } from '../site.js';
 import { unknownShape } from './reshape.js';
@@ -30,7 +30,7 @@ function inferConstantOfShape(site: Site): Known[] {
   const shape = elements ?? unknownShape(site, 0);
   const count = elements && productOf(elements);
   const [filler = 0] = numbersOfAttribute(value) ?? [];
-  const filled = typeof count === 'number' && count <= 256 ? Array<Dimension>(count).fill(filler) : undefined;
+  const filled = typeof count === 'number' && count <= followedElements ? Array<Dimension>(count).fill(filler) : undefined;
   return [knownOf(dtype, shape, filled)];
 }
 
@@ -54,7 +54,7 @@ function inferRange(site: Site): Known[] {
   if (start === undefined || limit === undefined || typeof delta !== 'number' || delta === 0) return unknown;
   if (typeof start === 'number' && typeof limit === 'number') {
     const count = Math.max(0, Math.ceil((limit - start) / delta));
-    const elements = count <= 256 ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
+    const elements = count <= followedElements ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
     return [knownOf(dtype, [count], elements)];
   }
   return delta > 0 ? [knownOf(dtype, [ceilQuotientOf(differenceOf(limit, start), delta)])] : unknown;
