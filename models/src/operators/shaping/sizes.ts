@@ -30,7 +30,8 @@ function inferConstantOfShape(site: Site): Known[] {
   const shape = elements ?? unknownShape(site, 0);
   const count = elements && productOf(elements);
   const [filler = 0] = numbersOfAttribute(value) ?? [];
-  const filled = typeof count === 'number' && count <= followedElements ? Array<Dimension>(count).fill(filler) : undefined;
+  const filled =
+    typeof count === 'number' && count <= followedElements ? Array<Dimension>(count).fill(filler) : undefined;
   return [knownOf(dtype, shape, filled)];
 }
 
