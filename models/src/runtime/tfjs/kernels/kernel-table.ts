@@ -14,6 +14,7 @@ import { normalizationKernels } from './layers/normalization.js';
 import { orderingKernels } from './moving/ordering.js';
 import { paddingKernels } from './moving/padding.js';
 import { poolKernels } from './layers/pool.js';
+import { quantizationKernels } from './quantization.js';
 import { recurrentKernels } from './layers/recurrent.js';
 import { reductionKernels } from './reductions.js';
 import { resizeKernels } from './sampling/resize.js';
@@ -38,6 +39,7 @@ export const kernelTable: Kernels = {
   ...orderingKernels,
   ...paddingKernels,
   ...poolKernels,
+  ...quantizationKernels,
   ...recurrentKernels,
   ...reductionKernels,
   ...resizeKernels,

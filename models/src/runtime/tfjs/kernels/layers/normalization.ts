@@ -102,12 +102,6 @@ export const normalizationKernels: Kernels = {
   LayerNormalization: layerNormalization,
   GroupNormalization: (call) => result('float32', groupNormalization(call, intOf(call.node, 'num_groups', 1))),
   InstanceNormalization: (call) => result('float32', groupNormalization(call, tensorAt(call, 0).shape[1] ?? 1)),
-  RMSNormalization: ofFirst((call, x) => {
-    const { tf, node } = call;
-    const axes = [...x.shape.keys()].slice(axisOf(node, intOf(node, 'axis', -1), x.shape.length));
-    const square = tf.mean(tf.mul(x, x), axes, true);
-    return tf.mul(tf.div(x, tf.sqrt(tf.add(square, floatOf(node, 'epsilon', 1e-5)))), tensorAt(call, 1));
-  }),
   MeanVarianceNormalization: ofFirst(({ tf, node }, x) => {
     const attribute = node.attributes['axes'];
     const axes = attribute?.kind === 'ints' ? [...attribute.value] : [0, 2, 3];

@@ -69,7 +69,6 @@ export const activationKernels: Kernels = {
   ),
   HardSwish: activation((tf, x) => tf.mul(x, hardSigmoid(tf, x, { alpha: 1 / 6, beta: 0.5 }))),
   Gelu: activation(gelu),
-  Swish: activation((tf, x, node) => tf.mul(x, tf.sigmoid(tf.mul(x, floatOf(node, 'alpha', 1))))),
   Shrink: activation((tf, x, node) => {
     const [bias, lambda] = [floatOf(node, 'bias', 0), floatOf(node, 'lambd', 0.5)];
     const outside = tf.where(tf.less(x, -lambda), tf.add(x, bias), tf.zerosLike(x));
