@@ -4,7 +4,7 @@ import type { GraphBuilder } from '../graph-builder.js';
 import type { GradientSite } from '../operator.js';
 import { floatOf, intOf, shapeOf } from '../site.js';
 import { alongChannels, overChannels } from './channels.js';
-import { standardized, standardizedGradient } from './standardize.js';
+import { standardizedGradient, standardizedRows } from './standardize.js';
 
 /** Each group is a row; `groups` as Reshape takes it, 0 for a group of each channel. */
 function grouped(site: GradientSite, groups: number, build: GraphBuilder): (string | undefined)[] {
@@ -14,7 +14,7 @@ function grouped(site: GradientSite, groups: number, build: GraphBuilder): (stri
   const rank = shapeOf(site, 0).length;
   const axes = [2];
   const rows = (value: string): string => build.add('Reshape', [value, build.ints([0, groups, -1])]);
-  const values = standardized(rows(x), { axes, epsilon: floatOf(site.node, 'epsilon', 1e-5) }, build);
+  const values = standardizedRows(rows(x), floatOf(site.node, 'epsilon', 1e-5), build);
   const byX = (): string => {
     const g = rows(build.add('Mul', [dy, alongChannels(scale, rank, build)]));
     return reshapeLike(standardizedGradient(g, { ...values, axes }, build), x, build);

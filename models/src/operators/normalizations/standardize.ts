@@ -1,4 +1,6 @@
 /** Values moved to mean 0 and scaled to variance 1 along axes, and back through that. */
+import { tensor } from '@graft/core/tensor';
+
 import type { GraphBuilder } from '../graph-builder.js';
 
 export interface Standardized {
@@ -21,6 +23,19 @@ export function standardized(
   const deviation = build.add('Sqrt', [build.add('Add', [variance, build.scalar(epsilon, x)])]);
   const inverse = build.add('Reciprocal', [deviation]);
   return { normalized: build.add('Mul', [centered, inverse]), inverse };
+}
+
+/** The same along the last axis, in one node of the runtime where its size is known. */
+export function standardizedRows(rows: string, epsilon: number, build: GraphBuilder): Standardized {
+  const shape = build.shapeOf(rows);
+  const [width, { dtype }] = [shape.at(-1), build.typeOf(rows)];
+  if (typeof width !== 'number' || dtype !== 'float32') {
+    return standardized(rows, { axes: [shape.length - 1], epsilon }, build);
+  }
+  const ones = build.constant(tensor('float32', [width], new Float32Array(width).fill(1)));
+  const attributes = { epsilon: { float: epsilon } };
+  const [normalized = '', , inverse = ''] = build.addMany('LayerNormalization', [rows, ones], 3, attributes);
+  return { normalized, inverse };
 }
 
 /** inv (g - mean g - xh mean(g xh)), where g is the gradient by the normalized value xh. */

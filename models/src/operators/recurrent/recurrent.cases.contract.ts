@@ -70,6 +70,11 @@ export const recurrentCases: readonly GradientCase[] = [
     layer('LSTM', { direction, peepholes: true, more: { note: 'with peepholes' } }),
   ]),
   layer('GRU', { more: { attributes: { linear_before_reset: 1 }, symbols: { 0: ['length', 2, 2] } } }),
+  layer('RNN', {
+    steps: 66,
+    without: [3, 5],
+    more: { range: [-0.5, 0.5], note: 'of more steps than are written out' },
+  }),
   layer('LSTM', { peepholes: true, lengths: [2, 4], more: { note: 'with peepholes and lengths' } }),
   layer('LSTM', { peepholes: true, more: { symbols: { 0: ['length', 2, 2] }, note: 'with peepholes' } }),
 ];
