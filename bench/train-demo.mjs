@@ -3,11 +3,9 @@
  * Both sides start from the same weights and see the same batches; blocks of steps of the two alternate, the least of each counts.
  * Features are seeded noise in the shape of the real ones: their values do not change the time.
  */
-import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 import { random } from '@graft/core/random';
 import { bytesOf, tensor, elementCount } from '@graft/core/tensor';
@@ -16,14 +14,32 @@ import { cutAt } from '@graft/models/graph/cut';
 import { withExampleShape } from '@graft/models/graph/example-shape';
 import { withHead } from '@graft/models/graph/head';
 import { inferShapes } from '@graft/models/operators/infer-shapes';
+import { sessionLowering } from '@graft/models/runtime/blocked-convolution.adapter';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
-import { trainingStepOf, trainWith } from '@graft/models/training/training-session';
+import { plannedRuns } from '@graft/models/training/batch-plan';
+import { StepSource } from '@graft/models/training/step-source';
+import { batchesFor, trainWith } from '@graft/models/training/training-session';
 
-import { machine } from './support/processes.mjs';
+import { pythonOf, startEngine } from './support/engine-process.mjs';
+import { least, machine } from './support/processes.mjs';
 
 const cases = [
-  { case: 'head', joint: 'p2o.AveragePool.1', features: 'p2o.AveragePool.1', optimizer: 'sgd', steps: 100 },
-  { case: 'head, adam', joint: 'p2o.AveragePool.1', features: 'p2o.AveragePool.1', optimizer: 'adam', steps: 100 },
+  {
+    case: 'head',
+    joint: 'p2o.AveragePool.1',
+    features: 'p2o.AveragePool.1',
+    optimizer: 'sgd',
+    steps: 100,
+    stepsPerRun: 50,
+  },
+  {
+    case: 'head, adam',
+    joint: 'p2o.AveragePool.1',
+    features: 'p2o.AveragePool.1',
+    optimizer: 'adam',
+    steps: 100,
+    stepsPerRun: 50,
+  },
   { case: 'from:p2o.Add.204', joint: 'p2o.Add.203', features: 'p2o.AveragePool.1', optimizer: 'adam', steps: 8 },
   { case: 'from:p2o.Conv.33', joint: 'p2o.AveragePool.1', features: 'swish_17.tmp_0', optimizer: 'adam', steps: 16 },
 ];
@@ -39,7 +55,7 @@ function recogniser() {
 }
 
 /** The tail, what is trained of it, and examples for `steps` batches. */
-function jobOf(model, { joint, features, optimizer, steps }, batchSize) {
+function jobOf(model, { joint, features, optimizer, steps, stepsPerRun = 1 }, batchSize) {
   const headed = withHead(model, { features, classes, seed: 1 });
   const { tail } = cutAt(headed, joint);
   const shape = inferShapes(headed).get(joint).shape.slice(1);
@@ -62,14 +78,29 @@ function jobOf(model, { joint, features, optimizer, steps }, batchSize) {
     labels: Int32Array.from({ length: count }, () => stream.below(classes)),
     options: { epochs: 1, batchSize, optimizer, learningRate, momentum },
     seed: 3,
+    stepsPerRun,
   };
 }
 
+/** The step in the forms of this machine, and the optimizer's constants. */
+async function stepsOf({ model, trainable, options: { optimizer, batchSize } }) {
+  const spec = optimizer === 'adam' ? { kind: 'adam' } : { kind: 'sgd', momentum };
+  const lowering = await sessionLowering();
+  const options = { trainable, loss: 'softmax-cross-entropy', optimizer: spec, rows: batchSize, lowering };
+  return new StepSource(model, options, onnxRuntime);
+}
+
 /** One block of steps by the code that agents train with. */
-async function graftBlock(session, step, job) {
-  const [begin, cpu] = [performance.now(), process.cpuUsage()];
+async function graftBlock(steps, job) {
+  const { model, features, labels, options, seed } = job;
+  const examples = {
+    inputs: { [model.graph.inputs[0].name]: features },
+    targets: { labels: tensor('int32', [labels.length], labels) },
+  };
+  const learning = { ...options, seed, stepsPerRun: job.stepsPerRun, batches: batchesFor(steps.step, examples) };
   const losses = [];
-  await trainWith({ session, step, initial: job.model.weights }, job, ({ loss }) => losses.push(loss));
+  const [begin, cpu] = [performance.now(), process.cpuUsage()];
+  await trainWith({ steps, initial: model.weights }, learning, { betweenRuns: ({ loss }) => void losses.push(loss) });
   const { user, system } = process.cpuUsage(cpu);
   return { ms: performance.now() - begin, cpuMs: (user + system) / 1000, losses };
 }
@@ -80,67 +111,46 @@ const encoded = (value) => ({
   data: Buffer.from(bytesOf(value)).toString('base64'),
 });
 
-/** PyTorch in a process of its own, or undefined where there is none. */
-function startTorch(job) {
-  const python = process.env.GRAFT_PYTHON ?? 'python3';
-  if (spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status !== 0) return undefined;
-  const child = spawn(python, [join(import.meta.dirname, 'support/torch_tail.py')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the PyTorch process ended');
-    return JSON.parse(value);
-  };
-  const { model, trainable, features, labels, options } = job;
+/** PyTorch in a process of its own with the job, or undefined where there is none. */
+async function startTorch({ model, trainable, features, labels, options }) {
+  const python = pythonOf();
+  if (python === undefined) return undefined;
   const nodes = model.graph.nodes.map(({ op, inputs, outputs, attributes }) => ({
     op,
     inputs,
     outputs,
     attributes: Object.fromEntries(Object.entries(attributes).map(([name, { value }]) => [name, value])),
   }));
-  const values = Object.fromEntries([...model.weights].map(([name, value]) => [name, encoded(value)]));
   const first = {
     nodes,
-    values,
+    values: Object.fromEntries([...model.weights].map(([name, value]) => [name, encoded(value)])),
     trainable,
     features: encoded(features),
     labels: [...labels],
     input: model.graph.inputs[0].name,
     ...options,
   };
-  child.stdin.write(`${JSON.stringify(first)}\n`);
-  const order = random(job.seed).shuffle([...labels.keys()]);
-  const batches = [];
-  for (let begin = 0; begin < order.length; begin += options.batchSize)
-    batches.push(order.slice(begin, begin + options.batchSize));
-  return {
-    version: answer().then(({ torch }) => torch),
-    block: () => {
-      child.stdin.write(`${JSON.stringify({ batches })}\n`);
-      return answer();
-    },
-    close: () => child.stdin.end(),
-  };
+  return startEngine(python, [join(import.meta.dirname, 'support/torch_tail.py')], { first });
 }
 
-const least = (blocks, key) => Math.min(...blocks.map((block) => block[key]));
+/** Rows of the batches, in the order that graft's training takes them. */
+function batchesOf({ labels, options: { batchSize }, seed }) {
+  const plan = { count: labels.length, epochs: 1, batchSize, microBatchSize: batchSize, leastRows: 1, seed };
+  return [...plannedRuns(plan, 0)].map(({ rows }) => rows);
+}
 
 async function measure(model, one, { batchSize, repeats }) {
   const job = jobOf(model, one, batchSize);
-  const step = trainingStepOf(job);
-  const session = await onnxRuntime.load(step, { threads: 1, purpose: 'training' });
-  const torch = startTorch(job);
-  const version = await torch?.version;
+  const steps = await stepsOf(job);
+  const torch = await startTorch(job);
   const [graft, peer] = [[], []];
   for (let i = 0; i < repeats; i++) {
-    graft.push(await graftBlock(session, step, job));
-    if (torch) peer.push(await torch.block());
+    graft.push(await graftBlock(steps, job));
+    if (torch) peer.push(await torch.ask({ batches: batchesOf(job) }));
   }
-  torch?.close();
-  await session.dispose();
-  const perStep = (blocks, key) => least(blocks, key) / one.steps;
+  await torch?.end();
+  await steps.dispose();
+  const perStep = (blocks, key) => least(blocks.map((block) => block[key])) / one.steps;
   const graftMs = perStep(graft, 'ms');
   return {
     bench: 'train',
@@ -157,7 +167,7 @@ async function measure(model, one, { batchSize, repeats }) {
           ratio: graftMs / perStep(peer, 'ms'),
           cpuRatio: perStep(graft, 'cpuMs') / perStep(peer, 'cpuMs'),
           lossDifference: Math.abs(graft[0].losses.at(-1) - peer[0].losses.at(-1)),
-          peer: `PyTorch ${version}, eager, 1 thread`,
+          peer: `PyTorch ${torch.ready.torch}, eager, 1 thread`,
         }
       : { note: 'no PyTorch: python3 (or GRAFT_PYTHON) has no module torch' }),
     machine: machine(),

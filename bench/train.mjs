@@ -11,6 +11,7 @@ import { endEngines, startEngines } from './support/engine-process.mjs';
 import { least, machine, median } from './support/processes.mjs';
 import { writeJob } from './support/training-job.mjs';
 import { trainingNets } from './support/training-nets.mjs';
+import { demoNets, runDemo } from './train-demo.mjs';
 
 const seed = 7;
 const checkedSteps = 20;
@@ -56,7 +57,10 @@ async function exactnessOf({ graft, eager }, folder) {
 }
 
 function comparison(times, threads, goals) {
-  const { graft, eager, tfjs, ...others } = times;
+  const { graft, eager } = times;
+  const others = Object.fromEntries(
+    Object.entries(times).filter(([mode]) => !['graft', 'eager', 'tfjs'].includes(mode)),
+  );
   const key = threads === 1 ? 'cpuMsPerStep' : 'wallMsPerStep';
   const [bestMode] = Object.keys({ eager, ...others }).toSorted((a, b) => times[a][key] - times[b][key]);
   return {
@@ -128,7 +132,6 @@ export async function run(args) {
       batch: { type: 'string', default: '32' },
     },
   });
-  const { demoNets, runDemo } = await import('./train-demo.mjs').catch(() => ({ demoNets: [] }));
   const known = [...Object.keys(trainingNets), ...demoNets];
   const blocks = Number(values.blocks);
   for (const net of values.net ?? known) {

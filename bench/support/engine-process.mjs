@@ -5,13 +5,14 @@ import { createInterface } from 'node:readline';
 
 /**
  * Starts a program and waits for its first line, at most `readyMs`; undefined where it ends or takes longer.
- * Answers { ready, ask(command), end() }.
+ * `first` is told to it before. Answers { ready, ask(command), end() }.
  */
-export async function startEngine(program, args, { env = {}, readyMs = 120_000, quiet = false } = {}) {
+export async function startEngine(program, args, { env = {}, readyMs = 120_000, quiet = false, first } = {}) {
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', quiet ? 'ignore' : 'inherit'],
     env: { ...process.env, ...env },
   });
+  if (first !== undefined) child.stdin.write(`${JSON.stringify(first)}\n`);
   const ended = new Promise((resolve) => child.once('close', resolve));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
@@ -44,7 +45,7 @@ export async function startEngine(program, args, { env = {}, readyMs = 120_000, 
 }
 
 /** The Python that has PyTorch, or undefined. */
-function pythonOf() {
+export function pythonOf() {
   const python = process.env.GRAFT_PYTHON ?? 'python3';
   return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0 ? python : undefined;
 }
