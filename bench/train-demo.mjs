@@ -30,7 +30,7 @@ const cases = [
     features: 'p2o.AveragePool.1',
     optimizer: 'sgd',
     steps: 100,
-    stepsPerRun: 50,
+    stepsPerRun: 10,
   },
   {
     case: 'head, adam',
@@ -38,7 +38,7 @@ const cases = [
     features: 'p2o.AveragePool.1',
     optimizer: 'adam',
     steps: 100,
-    stepsPerRun: 50,
+    stepsPerRun: 10,
   },
   { case: 'from:p2o.Add.204', joint: 'p2o.Add.203', features: 'p2o.AveragePool.1', optimizer: 'adam', steps: 8 },
   { case: 'from:p2o.Conv.33', joint: 'p2o.AveragePool.1', features: 'swish_17.tmp_0', optimizer: 'adam', steps: 16 },
