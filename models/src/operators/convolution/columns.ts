@@ -88,10 +88,14 @@ export function byInputOfColumns(conv: Convolution, dy: string, build: GraphBuil
 /** From this many positions on the runtime's own convolution has columns enough for its products. */
 const positionsForConvolution = 16;
 
+/** Entries of the matrix of a window, 1 MiB of float32. */
+const windowEntries = 2 ** 18;
+
 /** Gathering and adding must stay small beside the product itself: a place costs as much as a filter. */
 export function fitsColumns(conv: Convolution): boolean {
   const narrow = Math.min(conv.channels, conv.filters);
   const moved = isSame(conv) ? 0 : placesOf(conv);
+  if (moved * conv.positions * conv.taps > windowEntries) return false;
   return (
     conv.dtype === 'float32' && conv.group === 1 && conv.positions <= positionsForConvolution && 2 * moved <= narrow
   );

@@ -313,6 +313,8 @@ describe('which form applies', () => {
     expect(fitsColumns({ ...of(square(128, 4, { depthwise: false })), filters: 128 })).toBe(true);
     expect(fitsColumns({ ...of(square(128, 8, { depthwise: false })), filters: 128 })).toBe(false);
     expect(fitsColumns(of(square(8, 4, { depthwise: false })))).toBe(false);
+    const wide = of(square(512, 4, { kernel: 63, depthwise: false }));
+    expect(fitsColumns({ ...wide, filters: 512 })).toBe(false);
   });
 
   it('is blocks only where the session has them, the batch is a number and channels go by fours', () => {
