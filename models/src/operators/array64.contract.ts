@@ -88,18 +88,6 @@ export function reduce(fold: (values: readonly number[]) => number): Run {
   };
 }
 
-/** Row by row along the last axis. */
-export const rows =
-  (f: (values: readonly number[]) => readonly number[]): Run =>
-  (_, [x = none]) => {
-    const length = x.shape.at(-1) ?? 1;
-    const count = x.data.length / length;
-    return {
-      ...x,
-      data: Array.from({ length: count }, (__, i) => f(x.data.slice(i * length, (i + 1) * length))).flat(),
-    };
-  };
-
 export const transpose = (x: Array64, perm: readonly number[]): Array64 =>
   make(
     perm.map((axis) => x.shape[axis] ?? 1),
