@@ -9,6 +9,9 @@ const fixedInputs = { Resize: [1, 2] };
 /** Attributes that name an element type. */
 const typeAttributes = new Set(['to', 'dtype', 'output_datatype', 'softmax_precision', 'stash_type']);
 
+/** Operators whose type of the sums is float32 unless an attribute says more. */
+const ownSums = { GroupNormalization: { stash_type: { kind: 'int', value: float64 } } };
+
 export function inFloat64({ graph, weights }) {
   const fixed = new Set(graph.nodes.flatMap(({ op, inputs }) => (fixedInputs[op] ?? []).map((index) => inputs[index])));
   const wide = (value) =>
@@ -16,7 +19,10 @@ export function inFloat64({ graph, weights }) {
   const nodes = graph.nodes.map((node) => ({
     ...node,
     attributes: Object.fromEntries(
-      Object.entries(node.attributes).map(([name, value]) => [name, wideAttribute(name, value)]),
+      Object.entries({ ...ownSums[node.op], ...node.attributes }).map(([name, value]) => [
+        name,
+        wideAttribute(name, value),
+      ]),
     ),
   }));
   const both = {

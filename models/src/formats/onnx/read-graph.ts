@@ -79,17 +79,38 @@ function readScope(proto: GraphProto, scope: Scope): Omit<Graph, 'weights'> {
     return false;
   });
   const inSubgraph = scope.depth > 0;
+  const declared = (proto.output ?? []).map((value) => readValue(value, { role: 'output', inSubgraph }));
+  const body = [...opaque, ...others.map((node) => readNode(node, inner, taken))];
+  const { outputs, copies } = inSubgraph
+    ? copied(declared, inner, taken)
+    : { outputs: declared.map((value) => rename(value, moved)), copies: [] };
   return {
     name: proto.name ?? '',
     // Until IR version 3 every initializer was an input as well.
     inputs: (proto.input ?? [])
       .filter(({ name }) => !own.has(name ?? ''))
       .map((value) => readValue(value, { role: 'input', inSubgraph })),
-    outputs: (proto.output ?? [])
-      .map((value) => readValue(value, { role: 'output', inSubgraph }))
-      .map((value) => rename(value, moved)),
-    nodes: [...opaque, ...others.map((node) => readNode(node, inner, taken))],
+    outputs,
+    nodes: [...body, ...copies],
   };
+}
+
+/** A subgraph may not give what is made outside of it, so a constant that has moved to the top is copied in it. */
+function copied(
+  outputs: readonly Value[],
+  { moved, prefix }: Scope,
+  taken: Set<string>,
+): { outputs: Value[]; copies: Node[] } {
+  const copies: Node[] = [];
+  const results = outputs.map((value, i) => {
+    const outside = moved.get(value.name);
+    if (outside === undefined) return value;
+    const output = `${prefix}${value.name}/${i}`;
+    const name = nodeName({ opType: 'Identity', output: [output] }, taken);
+    copies.push({ name, op: 'Identity', domain: '', inputs: [outside], outputs: [output], attributes: {} });
+    return { ...value, name: output };
+  });
+  return { outputs: results, copies };
 }
 
 /** A constant of a type without an array stays where it is, as a node. */

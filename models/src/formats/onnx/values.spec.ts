@@ -176,6 +176,31 @@ describe('a value of a graph', () => {
   }, 60_000);
 });
 
+describe('a subgraph', () => {
+  it('may give a constant of its own, or one from around it', async () => {
+    const inner: GraphProto = {
+      name: 'inner',
+      node: [constant('c', x), node('Identity', 'c', 'd')],
+      output: [value('c', [2]), value('d', [2])],
+    };
+    const outer: GraphProto = {
+      name: 'outer',
+      node: [node('Neg', 'x', 'e'), node('Identity', 'around', 'f')],
+      output: [value('e', [2]), value('f', [2])],
+    };
+    const graph = graphOf(
+      [
+        constant('flag', tensor('bool', [], Uint8Array.of(1))),
+        constant('around', x),
+        node('If', 'flag', 'p q', { then_branch: { g: inner }, else_branch: { g: outer } }),
+        node('Add', 'p q', 'y'),
+      ],
+      value('y', [2]),
+    );
+    expect(await expectSame(graph)).toEqual([['y', 'float32', [2], [3, -4.5]]]);
+  }, 60_000);
+});
+
 describe('a hostile value', () => {
   const refusal = (graph: GraphProto): string => {
     try {

@@ -76,12 +76,17 @@ function clip(site: GradientSite, build: GraphBuilder): (string | undefined)[] {
   const [x = '', low = '', high = ''] = site.node.inputs;
   const [y = ''] = site.node.outputs;
   if (dy === undefined) return [];
-  const where = (op: string, bound: string): string =>
-    build.add('Mul', [dy, maskOf(build.add(op, [x, bound]), dy, build)]);
+  const where = (condition: string): string => build.add('Mul', [dy, maskOf(condition, dy, build)]);
+  // Where the lower bound is above the upper one, every result is the upper one.
+  const raised = (): string => {
+    const below = build.add('Less', [x, low]);
+    return high === '' ? below : build.add('And', [below, build.add('LessOrEqual', [low, high])]);
+  };
+  const lowered = (): string => build.add('Greater', [low === '' ? x : build.add('Max', [x, low]), high]);
   return [
-    site.wants(0) ? where('Equal', y) : undefined,
-    low !== '' && site.wants(1) ? unbroadcast(where('Less', low), low, build) : undefined,
-    high !== '' && site.wants(2) ? unbroadcast(where('Greater', high), high, build) : undefined,
+    site.wants(0) ? where(build.add('Equal', [x, y])) : undefined,
+    low !== '' && site.wants(1) ? unbroadcast(where(raised()), low, build) : undefined,
+    high !== '' && site.wants(2) ? unbroadcast(where(lowered()), high, build) : undefined,
   ];
 }
 

@@ -49,14 +49,13 @@ function scaledDotProduct(node: Node, context: ConversionContext): Node[] {
   const capped = cap > 0 ? softcap(steps, product, cap) : product;
   const { biased, allMasked } = maskedScores({ node, context, steps, query, capped, keys, mask, pastKey, lengths });
   const precision = attribute(node, 'softmax_precision', 'int');
-  const softmax = steps.add(
-    'Softmax',
-    [precision === undefined ? biased : steps.add('Cast', [biased], { to: precision })],
-    { axis: -1 },
-  );
-  const same = precision === undefined ? softmax : steps.add('CastLike', [softmax, query]);
-  const probabilities =
-    allMasked === undefined ? same : steps.add('Where', [allMasked, steps.scalarLike('zero', 0, query), same]);
+  const unless = (rows: string): string =>
+    allMasked === undefined ? rows : steps.add('Where', [allMasked, steps.scalarLike('zero', 0, query), rows]);
+  // Twice: a row of minus infinities would give NaN, and so would its gradient, though nothing reads the row.
+  const scores = unless(biased);
+  const precise = precision === undefined ? scores : steps.add('Cast', [scores], { to: precision });
+  const softmax = steps.add('Softmax', [precise], { axis: -1 });
+  const probabilities = unless(precision === undefined ? softmax : steps.add('CastLike', [softmax, query]));
   const stage = stages[attribute(node, 'qk_matmul_output_mode', 'int') ?? 0] ?? 'product';
   if (shown !== '') steps.addAs(shown, 'Identity', [{ product, capped, biased, probabilities }[stage]]);
   const attended = [probabilities, repeat(values)];

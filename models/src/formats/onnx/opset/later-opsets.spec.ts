@@ -62,6 +62,21 @@ const cases: Readonly<Record<string, Case>> = {
     nodes: [node('Attention', 'q k v', 'y - - s', { scale: { f: 0.3 }, softcap: { f: 2 } })],
     outputs: ['y', 's'],
   },
+  'Attention with a query that sees no key': {
+    opset: 24,
+    inputs: deep,
+    nodes: [
+      constant(
+        'mask',
+        tensor(
+          'bool',
+          [3, 5],
+          Uint8Array.from({ length: 15 }, (_, i) => (i < 5 ? 0 : 1)),
+        ),
+      ),
+      node('Attention', 'q k v mask', 'y'),
+    ],
+  },
   'Attention with a mask of truth values': {
     opset: 23,
     inputs: deep,
