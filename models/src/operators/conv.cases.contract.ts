@@ -1,6 +1,6 @@
 /** For specs: the cases of convolutions whose gradients are compared, and their float64 references. */
 import type { Node } from '../graph/graph.js';
-import { at, make, none, pick, pickInside, size, sum, type Array64, type Run } from './array64.contract.js';
+import { at, none, size, type Array64, type Run } from './array64.contract.js';
 import { type GradientCase } from './central-differences.contract.js';
 import { intOf, intsOf, stringOf } from './site.js';
 
@@ -159,19 +159,43 @@ export function geometry(node: Node, spatial: readonly number[], kernel: readonl
   return { kernel, output: axes.map(({ output }) => output), place };
 }
 
+/** The place in row-major order, -1 outside. */
+function flatPlace(place: readonly number[], shape: readonly number[]): number {
+  if (place.some((each, axis) => each < 0 || each >= (shape[axis] ?? 0))) return -1;
+  return place.reduce((index, each, axis) => index * (shape[axis] ?? 1) + each, 0);
+}
+
+/** For each position and tap the place of the plane that is seen, worked out once: the sums below run many times. */
+function placesSeen({ kernel, output, place }: Geometry, spatial: readonly number[]): number[][] {
+  const all = (shape: readonly number[]): number[][] => Array.from({ length: size(shape) }, (_, i) => at(i, shape));
+  return all(output).map((position) => all(kernel).map((tap) => flatPlace(place(position, tap), spatial)));
+}
+
 function conv(node: Node, [x = none, w = none, bias]: readonly (Array64 | undefined)[]): Array64 {
-  const { kernel, output, place } = geometry(node, x.shape.slice(2), w.shape.slice(2));
+  const spatial = x.shape.slice(2);
+  const window = geometry(node, spatial, w.shape.slice(2));
+  const seen = placesSeen(window, spatial);
+  const [batch = 1, channels = 1] = x.shape;
   const [filters = 1, perGroup = 1] = w.shape;
   const perFilter = filters / intOf(node, 'group', 1);
-  return make([x.shape[0] ?? 1, filters, ...output], ([n = 0, o = 0, ...position]) => {
-    const first = Math.floor(o / perFilter) * perGroup;
-    const taps = [perGroup, ...kernel];
-    const terms = Array.from({ length: size(taps) }, (_, i) => {
-      const [c = 0, ...tap] = at(i, taps);
-      return pick(w, [o, c, ...tap]) * pickInside(x, [n, first + c, ...place(position, tap)]);
-    });
-    return sum(terms) + (bias?.data[o] ?? 0);
-  });
+  const [plane, taps] = [size(spatial), size(window.kernel)];
+  const data: number[] = [];
+  for (let n = 0; n < batch; n++) {
+    for (let o = 0; o < filters; o++) {
+      const first = n * channels + Math.floor(o / perFilter) * perGroup;
+      for (const places of seen) {
+        let total = bias?.data[o] ?? 0;
+        for (let c = 0; c < perGroup; c++) {
+          for (const [tap, place] of places.entries()) {
+            if (place < 0) continue;
+            total += (w.data[(o * perGroup + c) * taps + tap] ?? NaN) * (x.data[(first + c) * plane + place] ?? NaN);
+          }
+        }
+        data.push(total);
+      }
+    }
+  }
+  return { shape: [batch, filters, ...window.output], data };
 }
 
 /** Each input element adds its kernel to the output, as the page's first sentence says; pads by the page's formulas. */
@@ -193,19 +217,22 @@ function convTranspose(node: Node, [x = none, w = none, bias]: readonly (Array64
     return { stride, dilation, begin: mode === 'SAME_UPPER' ? total >> 1 : total - (total >> 1), output: shape };
   });
   const shape = [batch, perGroup * group, ...axes.map(({ output }) => output)];
-  const y = Array.from({ length: size(shape) }, (_, i) => bias?.data[at(i, shape)[1] ?? 0] ?? 0);
-  for (let i = 0; i < x.data.length; i++) {
-    const [n = 0, c = 0, ...position] = at(i, x.shape);
-    const first = Math.floor(c / (channels / group)) * perGroup;
-    const taps = [perGroup, ...kernel];
-    for (let j = 0; j < size(taps); j++) {
-      const [o = 0, ...tap] = at(j, taps);
-      const places = axes.map(
-        ({ stride, dilation, begin }, k) => (position[k] ?? 0) * stride + (tap[k] ?? 0) * dilation - begin,
-      );
-      if (places.some((each, k) => each < 0 || each >= (axes[k]?.output ?? 0))) continue;
-      const target = [n, first + o, ...places].reduce((index, each, k) => index * (shape[k] ?? 1) + each, 0);
-      y[target] = (y[target] ?? 0) + (x.data[i] ?? NaN) * pick(w, [c, o, ...tap]);
+  const grown = shape.slice(2);
+  const place = (position: readonly number[], tap: readonly number[]): number[] =>
+    axes.map(({ stride, dilation, begin }, k) => (position[k] ?? 0) * stride + (tap[k] ?? 0) * dilation - begin);
+  const reached = placesSeen({ kernel, output: spatial, place }, grown);
+  const [plane, taps, positions] = [size(grown), size(kernel), size(spatial)];
+  const y = Array.from({ length: size(shape) }, (_, i) => bias?.data[Math.floor(i / plane) % (perGroup * group)] ?? 0);
+  for (const [i, value] of x.data.entries()) {
+    const c = Math.floor(i / positions) % channels;
+    const n = Math.floor(i / (positions * channels));
+    const first = n * perGroup * group + Math.floor(c / (channels / group)) * perGroup;
+    for (const [tap, target] of (reached[i % positions] ?? []).entries()) {
+      if (target < 0) continue;
+      for (let o = 0; o < perGroup; o++) {
+        const index = (first + o) * plane + target;
+        y[index] = (y[index] ?? 0) + value * (w.data[(c * perGroup + o) * taps + tap] ?? NaN);
+      }
     }
   }
   return { shape, data: y };
