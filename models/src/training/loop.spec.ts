@@ -8,7 +8,7 @@ import type { Model } from '../graph/graph.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import type { Fetches } from '../runtime/runtime.js';
 import { buildTrainingStep } from './build-training-step.js';
-import { loopOf } from './loop.js';
+import { loopOf, stepsPerRun } from './loop.js';
 import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
 import { stepScalars } from './optimizers/step-scalars.js';
 import { StateBuffers } from './state-buffers.js';
@@ -103,5 +103,27 @@ describe('steps in a loop', () => {
     expect(await trained(model, optimizer, [7])).toEqual(alone);
     expect(await trained(model, optimizer, [4, 1, 2])).toEqual(alone);
     expect(new Set(alone.losses).size).toBe(7);
+  });
+});
+
+describe('the steps of a run', () => {
+  /** A batch of this many numbers and one label. */
+  const stepOf = (numbers: number): TrainingStep => ({
+    ...buildTrainingStep(denseHead({ inputs: 2, hidden: 2, classes }, 1), {
+      trainable: ['fc2.bias'],
+      loss: 'softmax-cross-entropy',
+      optimizer: { kind: 'sgd' },
+    }),
+    inputs: [{ name: 'input', dtype: 'float32', shape: [1, numbers] }],
+  });
+
+  it.each([
+    ['fill a fifth of a second', 100, 50, 4],
+    ['are one where a step is long', 100, 500, 1],
+    ['are one where a batch is large', 10_000_000, 1, 1],
+    ['have batches that a cache holds', 2 ** 18, 1, 3],
+    ['are not more than the losses that a run gives back', 1, 0.001, 200],
+  ])('%s', (_, numbers, stepMs, steps) => {
+    expect(stepsPerRun(stepOf(numbers), stepMs)).toBe(steps);
   });
 });

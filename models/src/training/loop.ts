@@ -3,11 +3,33 @@
  * A run has a price of its own (feeds, fetches, a turn of the event loop, copies of weights and state) that a short step does not pay for.
  */
 import { GraftError } from '@graft/core/error';
-import { tensor } from '@graft/core/tensor';
+import { elementCount, tensor } from '@graft/core/tensor';
 
+import { bytesOfElement } from '../graph/element-type.js';
 import type { Graph, Node, Value } from '../graph/graph.js';
 import { validateGraph } from '../graph/validate.js';
 import { slotsOf, type Slot, type TrainingStep } from './training-step.js';
+
+/** A run may keep a pause or a cancel waiting for this long, milliseconds. */
+const runMs = 200;
+
+/** Batches that a run takes are gathered in memory; more of them than a cache holds cost what the loop saves. */
+const runBytes = 4 * 2 ** 20;
+
+/** Losses that come back from one run. */
+const mostSteps = 200;
+
+/** How many steps of `stepMs` each a run should do; 1 where a step is long or its batch large. */
+export function stepsPerRun({ inputs, targets }: TrainingStep, stepMs: number): number {
+  const bytes = [...inputs, ...targets].reduce((sum, value) => sum + bytesOf(value), 0);
+  return Math.max(1, Math.min(mostSteps, Math.floor(runMs / stepMs), Math.floor(runBytes / bytes)));
+}
+
+/** Symbols count as 1. */
+function bytesOf({ dtype, shape = [] }: Value): number {
+  const sizes = shape.map((size) => (typeof size === 'number' ? size : 1));
+  return elementCount(sizes) * bytesOfElement(dtype);
+}
 
 /** Outer names: a value of the body may not be called as one around it. */
 const outer = (name: string): string => `loop/${name}`;
