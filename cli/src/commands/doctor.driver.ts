@@ -10,6 +10,7 @@ import { bytes } from '../output/format.js';
 import { table } from '../output/table.js';
 import { readSettings, runningCoordinator } from '../processes/coordinator.driver.js';
 import { action, connect, coordinatorDirectory, type GlobalOptions } from './context.driver.js';
+import { checkProviders } from './provider-check.driver.js';
 import { checkTfjs } from './tfjs-check.driver.js';
 
 interface Check {
@@ -29,6 +30,7 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
   const node = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
   const result: Check[] = [
     { result: node ? 'PASS' : 'FAIL', name: 'node', message: `${process.version} (at least ${leastNode.join('.')})` },
+    await checkProviders(),
     await checkTfjs(),
   ];
   const settings = await readSettings(directory);

@@ -150,14 +150,14 @@ export async function checkData({ places }: EnrolledAgent): Promise<CheckResult>
 }
 
 /** The runtime starts in a process of its own, and computes. */
-export async function checkRuntime(): Promise<CheckResult> {
-  const trainer = createTrainer();
+export async function checkRuntime({ config }: Pick<EnrolledAgent, 'config'>): Promise<CheckResult> {
+  const trainer = createTrainer(undefined, { engine: config.training });
   try {
-    const { name, device, threads, startMs } = await trainer.call('runtime', null);
+    const { about, threads, startMs } = await trainer.call('runtime', null);
     return {
       name: 'device',
       verdict: 'PASS',
-      detail: `${name} on ${device}, ${threads} cores, started in ${startMs} ms`,
+      detail: `${about}, ${threads} cores, started in ${startMs} ms`,
     };
   } finally {
     await trainer.close();

@@ -24,11 +24,11 @@ export function createModelJobs(runtime: Runtime, openEngine = (): Promise<Engin
     fit: (input, control) => fit(input, { runtime, steps, features, ...control }),
     evaluate: (input, control) => evaluate(input, { sessions, features, ...control }),
     predict: (input) => predict(input, sessions),
-    runtime: () => reportRuntime(runtime),
+    runtime: () => reportRuntime(openEngine),
   };
 }
 
 /** The processor, by standard operators. */
 function plainEngine(runtime: Runtime): Promise<Engine> {
-  return Promise.resolve({ runtime, lowering: standardLowering, about: `${runtime.name} on cpu` });
+  return Promise.resolve({ runtime, provider: 'cpu', lowering: standardLowering, about: `${runtime.name} on cpu` });
 }

@@ -5,10 +5,9 @@ import { performance } from 'node:perf_hooks';
 import { GraftError } from '@graft/core/error';
 import { tensor } from '@graft/core/tensor';
 import type { Model } from '@graft/models/graph/graph';
-import type { Runtime } from '@graft/models/runtime/runtime';
-
 import { oneThread } from './resident-sessions.adapter.js';
 import type { RuntimeReport } from './trainer-calls.js';
+import type { Engine } from './training/engine.adapter.js';
 
 const pair = { dtype: 'float32', shape: [2] } as const;
 
@@ -23,10 +22,12 @@ const doubling: Model = {
   weights: new Map(),
 };
 
-/** Throws what the runtime throws, INTERNAL where it computes wrongly. */
-export async function reportRuntime(runtime: Runtime): Promise<RuntimeReport> {
+/** Throws what opening the engine and its runtime throw, INTERNAL where it computes wrongly. */
+export async function reportRuntime(openEngine: () => Promise<Engine>): Promise<RuntimeReport> {
   const startedAtMs = performance.now();
-  const session = await runtime.load(doubling, { ...oneThread, purpose: 'inference' });
+  const { runtime, provider, about } = await openEngine();
+  const on = provider === undefined ? {} : { provider };
+  const session = await runtime.load(doubling, { ...oneThread, ...on, purpose: 'inference' });
   const { y } = await session.run({ x: tensor('float32', [2], Float32Array.of(1, 2)) });
   await session.dispose();
   if (y?.dtype !== 'float32' || y.data.join() !== '2,4') {
@@ -34,7 +35,8 @@ export async function reportRuntime(runtime: Runtime): Promise<RuntimeReport> {
   }
   return {
     name: runtime.name,
-    device: 'cpu',
+    device: provider ?? runtime.name,
+    about,
     threads: availableParallelism(),
     startMs: Math.round(performance.now() - startedAtMs),
   };

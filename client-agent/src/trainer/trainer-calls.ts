@@ -104,6 +104,8 @@ export type Prediction =
 export interface RuntimeReport {
   readonly name: string;
   readonly device: string;
+  /** Runtime and device, and why no faster one: for people. */
+  readonly about: string;
   readonly threads: number;
   readonly startMs: number;
 }

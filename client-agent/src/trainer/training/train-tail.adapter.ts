@@ -20,7 +20,7 @@ import { CheckpointFiles } from './checkpoint-files.adapter.js';
 import type { Engine } from './engine.adapter.js';
 import type { TrainingEstimate, TrunkChoice } from './estimate.js';
 import { memoryOf } from './memory-of.js';
-import { whilePaused } from './pause-file.adapter.js';
+import { isPaused, whilePaused } from './pause-file.adapter.js';
 import { stepMs } from './step-ms.adapter.js';
 import { TrainingWatch } from './training-watch.adapter.js';
 
@@ -83,6 +83,9 @@ export class TrainingSteps {
     const files = new CheckpointFiles(places.training);
     const key = JSON.stringify([training.graphKey, training.valuesKey, trainable, spec, seed]);
     const resume = await files.load(key);
+    if (await isPaused(places.pauseFile)) {
+      control.onProgress({ activity: 'paused', progress: 0, ...(resume !== undefined && { step: resume.steps }) });
+    }
     await whilePaused(places.pauseFile, control.signal);
     const trainee = { steps: loaded.steps, initial: model.weights };
     loaded.stepMs ??= await stepMs(trainee, learning);

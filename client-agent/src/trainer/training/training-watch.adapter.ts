@@ -62,8 +62,7 @@ export class TrainingWatch {
   }
 
   private async pause(progress: TrainingProgress, checkpoint: TrainingCheckpoint): Promise<void> {
-    const { step, steps, loss } = progress;
-    this.options.onProgress({ activity: 'paused', progress: step / steps, loss, step, steps });
+    this.options.onProgress({ ...this.standing(progress), activity: 'paused' });
     await this.keep(checkpoint);
     await whilePaused(this.options.pauseFile, this.options.signal);
     this.throughput.skip(performance.now());
