@@ -42,7 +42,7 @@ describe('the order of the examples', () => {
         let share = 0;
         for (const run of plannedRuns(plan, 0)) {
           expect(run.rows.length).toBeGreaterThan(0);
-          expect(run.rows.length).toBeLessThanOrEqual(plan.microBatchSize);
+          expect(run.rows.length).toBeLessThanOrEqual(Math.max(plan.microBatchSize, 2 * plan.leastRows - 1));
           share += run.share;
           if (!run.isLast) continue;
           expect(share).toBeCloseTo(1, 12);
@@ -55,5 +55,15 @@ describe('the order of the examples', () => {
   it('leaves no step with fewer rows than a step needs, where there are as many', () => {
     const plan = { count: 9, epochs: 1, batchSize: 4, microBatchSize: 8, leastRows: 2, seed: 1 };
     expect([...plannedRuns(plan, 0)].map(({ rows }) => rows.length)).toEqual([4, 5]);
+  });
+
+  it('cuts no step into runs of fewer rows than a run needs', () => {
+    assert(
+      property(plans, (plan) => {
+        for (const { rows, stepRows } of plannedRuns(plan, 0)) {
+          expect(rows.length).toBeGreaterThanOrEqual(Math.min(plan.leastRows, stepRows));
+        }
+      }),
+    );
   });
 });

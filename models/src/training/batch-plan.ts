@@ -8,7 +8,7 @@ export interface BatchPlan {
   readonly batchSize: number;
   /** Rows a run at most: a step of more is made of several runs. */
   readonly microBatchSize: number;
-  /** A rest of fewer rows joins the step before it. */
+  /** A rest of fewer rows joins the step before it; a step is not cut into runs of fewer. */
   readonly leastRows: number;
   readonly seed: number;
 }
@@ -47,7 +47,7 @@ export function* plannedRuns(plan: BatchPlan, firstStep: number): Generator<Plan
     const order = random(seedFrom(plan.seed, epoch)).shuffle([...Array(plan.count).keys()]);
     for (let i = Math.max(0, firstStep - epoch * begins.length); i < begins.length; i++) {
       const rows = order.slice(begins[i], begins[i + 1]);
-      const parts = microBatches(rows, plan.microBatchSize);
+      const parts = microBatches(rows, plan);
       for (const [part, each] of parts.entries()) {
         const isLast = part === parts.length - 1;
         const share = each.length / rows.length;
@@ -58,9 +58,10 @@ export function* plannedRuns(plan: BatchPlan, firstStep: number): Generator<Plan
   }
 }
 
-/** Rows in parts of at most `size`, of nearly equal length. */
-function microBatches(rows: readonly number[], size: number): (readonly number[])[] {
-  const parts = Math.ceil(rows.length / size);
+/** Rows in parts of at most the micro-batch's size, of nearly equal length; of more only where they would have too few. */
+function microBatches(rows: readonly number[], { microBatchSize, leastRows }: BatchPlan): (readonly number[])[] {
+  const most = Math.max(1, Math.floor(rows.length / leastRows));
+  const parts = Math.min(most, Math.ceil(rows.length / microBatchSize));
   return Array.from({ length: parts }, (_, i) =>
     rows.slice(Math.floor((i * rows.length) / parts), Math.floor(((i + 1) * rows.length) / parts)),
   );

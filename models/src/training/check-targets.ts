@@ -22,6 +22,25 @@ export function checkTargets({ targets }: Pick<TrainingStep, 'targets'>, feeds: 
   }
 }
 
+/** Throws DATA_UNSUITABLE where an input of the model is missing, or of another type or shape than the step's. */
+export function checkInputs({ inputs }: Pick<TrainingStep, 'inputs'>, feeds: Feeds): void {
+  for (const { name, dtype, shape: wanted } of inputs) {
+    const value = feeds[name];
+    if (value === undefined) throw new GraftError('DATA_UNSUITABLE', `the input '${name}' of the model is missing`);
+    const fits = wanted === undefined || fitsBatch(value.shape, wanted);
+    if (value.dtype === dtype && fits) continue;
+    throw new GraftError(
+      'DATA_UNSUITABLE',
+      `the input '${name}' is ${value.dtype} [${value.shape.join(', ')}], the model takes ${dtype} [${wanted?.join(', ') ?? '...'}]`,
+    );
+  }
+}
+
+/** The rest of an epoch has fewer rows than the step was built for; a form of it for that size runs it. */
+const fitsBatch = (shape: readonly number[], wanted: readonly Dimension[]): boolean =>
+  shape.length === wanted.length &&
+  wanted.every((size, axis) => axis === 0 || typeof size === 'string' || size === shape[axis]);
+
 function checkType(target: TargetInput, { dtype, shape }: Tensor): void {
   const wanted = target.shape ?? [];
   // The rest of an epoch has fewer rows than the step was built for; a form of it for that size runs it.

@@ -41,7 +41,10 @@ export function differentiate(options: DifferentiateOptions, build: GraphBuilder
     for (const [i, gradient] of gradientsOf(node, { outputGradients, active, scope }, build).entries()) {
       const name = node.inputs[i] ?? '';
       if (gradient === undefined || !active.has(name)) continue;
-      parts.set(name, [...(parts.get(name) ?? []), gradient]);
+      const terms = parts.get(name);
+      // A value may be read by every node of the graph: no copy of the list for each.
+      if (terms === undefined) parts.set(name, [gradient]);
+      else terms.push(gradient);
     }
   }
   const found = new Map(wanted.flatMap((name) => entry(name, settle(name))));

@@ -6,7 +6,7 @@ import type { Feeds } from '../runtime/runtime.js';
 import type { PlannedRun } from './batch-plan.js';
 import type { BatchSource } from './batch-source.js';
 import { checkLabels } from './check-labels.js';
-import { checkTargets } from './check-targets.js';
+import { checkInputs, checkTargets } from './check-targets.js';
 import type { TrainingStep } from './training-step.js';
 
 export interface GroupOptions {
@@ -26,7 +26,7 @@ export interface RunGroup {
 
 /**
  * The runs in their order, each batch made while the runtime works on the one before, where making it takes other threads.
- * Throws DATA_UNSUITABLE for targets that do not fit.
+ * Throws DATA_UNSUITABLE for inputs and targets that do not fit.
  */
 export function runGroups(runs: Iterable<PlannedRun>, options: GroupOptions): AsyncGenerator<RunGroup> {
   return prefetch(tasksOf(runs, options), 1);
@@ -64,6 +64,7 @@ async function gather(
 ): Promise<RunGroup> {
   for (const [i, run] of runs.entries()) {
     const feeds = await batches.batch(run.rows, run.epoch);
+    checkInputs(step, feeds);
     checkTargets(step, feeds);
     checkLabels(step, feeds, run.rows);
     // The source keeps a batch until the next call but one, so one that is asked for alone needs no copy.

@@ -1,7 +1,7 @@
 /** The forms that one training step is run in, each loaded when it is first needed: for batches of one size or of any, and in a loop. */
 import { GraftError } from '@graft/core/error';
 
-import type { Model } from '../graph/graph.js';
+import type { Dimension, Model } from '../graph/graph.js';
 import type { Lowering } from '../operators/lowering.js';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.js';
 import { buildTrainingStep } from './build-training-step.js';
@@ -45,7 +45,7 @@ export class StepSource {
   of(rows: number): Promise<LoadedStep> {
     if (rows === this.options.rows) return this.loaded('rows', () => this.step);
     return this.loaded('any', () => this.build()).catch((error: unknown) => {
-      if (!(error instanceof GraftError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
+      if (!isUnsupported(error)) throw error;
       return this.loaded(`${rows} rows`, () => this.build(rows));
     });
   }
@@ -66,6 +66,10 @@ export class StepSource {
     if (known !== undefined) return known;
     const made = this.load(make);
     this.sessions.set(form, made);
+    // What a model cannot have it never will; memory that ran out may be there the next time.
+    made.catch((error: unknown) => {
+      if (!isUnsupported(error) && this.sessions.get(form) === made) this.sessions.delete(form);
+    });
     return made;
   }
 
@@ -79,14 +83,36 @@ export class StepSource {
   /** @param rows any number of them where it is left out, in standard operators */
   private build(rows?: number): TrainingStep {
     const { rows: _, threads: __, provider: ___, lowering, inputShapes, ...options } = this.options;
-    const sized = this.model.graph.inputs.flatMap(({ name, shape: declared }): [string, (number | string)[]][] => {
+    const sized = this.model.graph.inputs.flatMap(({ name, shape: declared }): [string, readonly Dimension[]][] => {
       const shape = inputShapes?.[name] ?? declared;
-      return shape === undefined ? [] : [[name, [rows ?? 'batch', ...shape.slice(1)]]];
+      // A scalar has no axis of examples.
+      if (shape === undefined || shape.length === 0) return [];
+      return [[name, [rows ?? 'batch', ...shape.slice(1)]]];
     });
-    return buildTrainingStep(this.model, {
-      ...options,
-      inputShapes: Object.fromEntries(sized),
-      ...(rows !== undefined && lowering !== undefined && { lowering }),
-    });
+    try {
+      return buildTrainingStep(this.model, {
+        ...options,
+        inputShapes: Object.fromEntries(sized),
+        ...(rows !== undefined && lowering !== undefined && { lowering }),
+      });
+    } catch (error) {
+      throw fixedBatch(error, this.model, rows) ?? error;
+    }
   }
+}
+
+const isUnsupported = (error: unknown): boolean => error instanceof GraftError && error.code === 'MODEL_UNSUPPORTED';
+
+/** The error of a model whose file is for batches of one size and whose nodes hold to it; undefined where it is another error. */
+function fixedBatch(error: unknown, { graph }: Model, rows: number | undefined): GraftError | undefined {
+  if (!(error instanceof GraftError) || error.code !== 'MODEL_MALFORMED') return undefined;
+  const input = graph.inputs.find(({ shape = [] }) => typeof shape[0] === 'number' && shape[0] !== rows);
+  const size = input?.shape?.[0];
+  if (input === undefined || size === undefined) return undefined;
+  const wanted = rows === undefined ? 'any size' : `${rows}`;
+  return new GraftError(
+    'MODEL_UNSUPPORTED',
+    `the file fixes the batch of '${input.name}' to ${size}, and with batches of ${wanted} ${error.message}; export the model with a free batch axis, or train with batches of ${size}`,
+    { cause: error },
+  );
 }

@@ -133,7 +133,11 @@ export async function trainWith(
     }
     const { loss, metrics } = tally.sums.last;
     const { initialLoss, done } = tally;
-    return { weights: await state.values(), loss: loss / plan.count, initialLoss, steps: done, metrics };
+    const weights = await state.values();
+    const broken = firstNotFinite(weights);
+    // No loss has been computed with the last weights: that of one example of a million may have had no finite gradient.
+    if (broken !== undefined) throw await brokenBy(done, broken, state);
+    return { weights, loss: loss / plan.count, initialLoss, steps: done, metrics };
   } finally {
     state.dispose();
   }
@@ -170,4 +174,14 @@ async function diverged(
 ): Promise<TrainingDiverged> {
   const message = `the loss is ${loss} at step ${step} with learning rate ${learningRate}`;
   return new TrainingDiverged(message, step, await state.valuesBefore());
+}
+
+/** What a last step left that no loss was computed with. */
+async function brokenBy(step: number, weight: string, state: TrainingState): Promise<TrainingDiverged> {
+  const message = `step ${step} left '${weight}' with values that are not finite, though its loss was: a gradient was not`;
+  return new TrainingDiverged(message, step, await state.valuesBefore());
+}
+
+function firstNotFinite(weights: ReadonlyMap<string, Tensor<'float32'>>): string | undefined {
+  return [...weights].find(([, { data }]) => !data.every(Number.isFinite))?.[0];
 }
