@@ -9,6 +9,7 @@ import type { Model } from '@graft/models/graph/graph';
 import { accumulates, learningOf, stepOptionsOf, type TrainingSpec } from '@graft/models/pipeline/training-spec';
 import type { Feeds } from '@graft/models/runtime/runtime';
 import type { BatchSource } from '@graft/models/training/batch-source';
+import { stepsPerRun } from '@graft/models/training/loop';
 import { StepSource, type StepSourceOptions } from '@graft/models/training/step-source';
 import { trainWith } from '@graft/models/training/training-session';
 import type { TrainingStep } from '@graft/models/training/training-step';
@@ -102,10 +103,10 @@ export class TrainingSteps {
       examplesBefore: Math.min(count * spec.epochs, doneSteps * spec.batchSize),
       save: (checkpoint) => files.save(key, checkpoint),
     });
-    const stepsPerRun = accumulates(spec) ? 1 : stepsPerRunFor(loaded.stepMs);
+    const together = accumulates(spec) ? 1 : stepsPerRun(step, loaded.stepMs);
     const result = await trainWith(
       trainee,
-      { ...learning, stepsPerRun },
+      { ...learning, stepsPerRun: together },
       {
         ...(resume !== undefined && { resume }),
         betweenRuns: (progress, checkpoint) => watch.betweenRuns(progress, checkpoint),
@@ -150,20 +151,6 @@ export class TrainingSteps {
 /** Examples of most runs. */
 const rowsOf = ({ batchSize, microBatchSize }: TrainingSpec, count: number): number =>
   Math.min(microBatchSize ?? batchSize, batchSize, count);
-
-/** One below this is worth a loop: a run has a price of its own of some tenths of a millisecond. */
-const shortStepMs = 5;
-
-/** A run may keep a pause or a cancel waiting for this long, milliseconds. */
-const runMs = 150;
-
-/** Batches that a loop takes are gathered in memory. */
-const mostStepsPerRun = 200;
-
-function stepsPerRunFor(ms: number): number {
-  if (ms >= shortStepMs) return 1;
-  return Math.max(1, Math.min(mostStepsPerRun, Math.floor(runMs / ms)));
-}
 
 function estimateOf(
   { model, spec, trainable, trunk, count }: TailTraining,
