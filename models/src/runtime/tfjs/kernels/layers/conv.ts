@@ -117,7 +117,9 @@ function convTranspose(call: Call, x: DeviceArray): DeviceArray {
   };
   const input = channelsLast(tf, x);
   const even = spread.group === 1 && spatial.length === 2 && dilations.every((by) => by === 1);
-  const y = even ? transposed(tf, input, w, spread) : zeroInserted(tf, input, w, spread);
+  // The backend wasm has a fast convolution, and a slow gradient of it.
+  const direct = even && tf.getBackend() !== 'wasm';
+  const y = direct ? transposed(tf, input, w, spread) : zeroInserted(tf, input, w, spread);
   const bias = optionalAt(call, 2);
   return channelsFirst(tf, bias === undefined ? y : tf.add(y, bias));
 }
@@ -141,7 +143,7 @@ function endsOf(call: Call, { strides, dilations }: Pick<Spread, 'strides' | 'di
   });
 }
 
-/** The gradient of a convolution by its input, which every backend has in two dimensions. */
+/** The gradient of a convolution by its input, which TensorFlow has a kernel for. */
 function transposed(tf: TensorFlow, x: DeviceArray, w: DeviceArray, { strides, ends }: Spread): DeviceArray {
   const [n = 0, height = 0, width = 0] = x.shape;
   const [, outputs = 1, rows = 1, columns = 1] = w.shape;

@@ -1,6 +1,9 @@
 /** https://onnx.ai/onnx/operators/onnx__Resize.html, along one axis after the other, by the shares that each output place takes. */
+import { elementCount } from '@graft/core/tensor';
+
 import {
   interpolationMatrix,
+  repetitionsOf,
   type Interpolation,
   type ResizedAxis,
 } from '../../../../operators/resampling/interpolation.js';
@@ -49,6 +52,14 @@ function withOutside(
   return tf.add(tf.mul(y, all), tf.mul(value, tf.sub(1, all)));
 }
 
+/** Each element so often in a row: a gather along inner axes is slow. */
+function repeated(tf: TensorFlow, x: DeviceArray, { axis, count }: { axis: number; count: number }): DeviceArray {
+  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
+  const size = x.shape[axis] ?? 1;
+  const apart = tf.reshape(x, [elementCount(before) * size, 1, elementCount(after)]);
+  return tf.reshape(tf.tile(apart, [1, count, 1]), [...before, size * count, ...after]);
+}
+
 function resize(call: Call, x: DeviceArray): DeviceArray {
   const { tf, node, inputs } = call;
   if (intOf(node, 'antialias', 0) === 1)
@@ -60,6 +71,8 @@ function resize(call: Call, x: DeviceArray): DeviceArray {
   const along = changedAxes(site, how).map((axis) => ({ axis, matrix: interpolationMatrix(axis, how) }));
   const y = along.reduce((sum, each) => {
     if (how.mode !== 'nearest') return interpolated(tf, sum, each);
+    const count = repetitionsOf(each.axis, each.matrix);
+    if (count !== undefined) return repeated(tf, sum, { axis: each.axis.axis, count });
     return tf.gather(sum, tf.tensor1d(nearestPlaces(each), 'int32'), each.axis.axis);
   }, x);
   if (how.coordinates !== 'tf_crop_and_resize') return y;
