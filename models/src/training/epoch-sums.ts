@@ -3,25 +3,29 @@ import { zeros, type Tensor, type Weights } from '@graft/core/tensor';
 
 import type { TrainingStep } from './training-step.js';
 
-const prefix = 'epoch/';
+const [nowPrefix, lastPrefix] = ['epoch/', 'last-epoch/'];
+
+/** What a former process had summed: losses, and tensors as `tensors()` gives them. */
+export interface ResumedSums {
+  readonly epochLoss: number;
+  readonly lastEpochLoss?: number;
+  readonly state: Weights;
+}
 
 export class EpochSums {
   /** Of the epoch in hand. */
   loss: number;
   /** Of the last epoch that ended. */
   last: { readonly loss: number; readonly metrics: ReadonlyMap<string, Tensor<'float32'>> };
-  private metrics = new Map<string, Tensor<'float32'>>();
+  private metrics: Map<string, Tensor<'float32'>>;
   private readonly outputs: readonly string[];
 
-  /** @param resumed what a former process had summed, see tensors() */
-  constructor(step: TrainingStep, loss = 0, resumed: Weights = new Map()) {
+  constructor(step: TrainingStep, resumed?: ResumedSums) {
     this.outputs = step.metrics.filter(({ kind }) => kind !== 'scores').map(({ output }) => output);
-    this.loss = loss;
-    this.last = { loss: NaN, metrics: new Map() };
-    for (const name of this.outputs) {
-      const value = resumed.get(prefix + name);
-      if (value?.dtype === 'float32') this.metrics.set(name, { ...value, data: value.data.slice() });
-    }
+    this.loss = resumed?.epochLoss ?? 0;
+    this.metrics = this.read(nowPrefix, resumed?.state);
+    // A training may be interrupted between its last step and its end.
+    this.last = { loss: resumed?.lastEpochLoss ?? NaN, metrics: this.read(lastPrefix, resumed?.state) };
   }
 
   /** @param loss times its number of examples; @param metrics by output of the step */
@@ -42,8 +46,19 @@ export class EpochSums {
     this.metrics = new Map();
   }
 
-  /** The metrics so far, for a checkpoint. */
+  /** The metrics so far and those of the last epoch, for a checkpoint. */
   tensors(): Map<string, Tensor> {
-    return new Map([...this.metrics].map(([name, value]) => [prefix + name, value]));
+    const named = (prefix: string, metrics: ReadonlyMap<string, Tensor>): [string, Tensor][] =>
+      [...metrics].map(([name, value]) => [prefix + name, value]);
+    return new Map([...named(nowPrefix, this.metrics), ...named(lastPrefix, this.last.metrics)]);
+  }
+
+  private read(prefix: string, state: Weights = new Map()): Map<string, Tensor<'float32'>> {
+    return new Map(
+      this.outputs.flatMap((name): [string, Tensor<'float32'>][] => {
+        const value = state.get(prefix + name);
+        return value?.dtype === 'float32' ? [[name, { ...value, data: value.data.slice() }]] : [];
+      }),
+    );
   }
 }

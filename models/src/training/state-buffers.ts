@@ -26,13 +26,13 @@ export class StateBuffers {
 
   /**
    * @param initial of every trainable weight and running statistic, by the name in the model; optimizer state begins at zero
-   * @param resumed values by the step's input that take the place of those
+   * @param resumed every value by the step's input, in place of those
    * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.
    */
   constructor(
     private readonly step: TrainingStep,
     initial: Weights,
-    resumed: Weights = new Map(),
+    resumed?: Weights,
   ) {
     this.names = [...step.weightSlots.keys(), ...step.statisticSlots.keys()];
     this.rings = firstValues(step, initial, resumed).map((value, i) => ring(value, i < this.names.length ? 3 : 2));
@@ -89,13 +89,13 @@ export class StateBuffers {
  * What each slot begins with, in order; not copied.
  * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.
  */
-export function firstValues(step: TrainingStep, initial: Weights, resumed: Weights = new Map()): Tensor<'float32'>[] {
+export function firstValues(step: TrainingStep, initial: Weights, resumed?: Weights): Tensor<'float32'>[] {
+  if (resumed !== undefined)
+    return slotsInOrder(step).map((slot) => checked(slot, resumed.get(slot.input) ?? notResumed(slot)));
   const named = [...step.weightSlots, ...step.statisticSlots];
   return [
-    ...named.map(([name, slot]) =>
-      checked(slot, resumed.get(slot.input) ?? initial.get(name) ?? step.added.get(name) ?? missing(name)),
-    ),
-    ...step.stateSlots.map((slot) => checked(slot, resumed.get(slot.input) ?? zeros('float32', slot.shape))),
+    ...named.map(([name, slot]) => checked(slot, initial.get(name) ?? step.added.get(name) ?? missing(name))),
+    ...step.stateSlots.map((slot) => zeros('float32', slot.shape)),
   ];
 }
 
@@ -110,6 +110,11 @@ function checked(slot: Slot, value: Tensor): Tensor<'float32'> {
     'WEIGHTS_MALFORMED',
     `'${slot.input}' starts as ${value.dtype} [${value.shape.join(', ')}], the step takes float32 [${slot.shape.join(', ')}]`,
   );
+}
+
+/** Going on with some values of another state would be neither the old training nor a new one. */
+function notResumed({ input }: Slot): never {
+  throw new GraftError('WEIGHTS_MALFORMED', `the checkpoint has no value of '${input}', which the step takes`);
 }
 
 function missing(name: string): never {

@@ -60,7 +60,7 @@ export class Tally {
     this.done = resume?.steps ?? 0;
     this.initialLoss = resume?.initialLoss ?? NaN;
     this.scale = resume?.lossScale ?? initialLossScale;
-    this.sums = new EpochSums(step, resume?.epochLoss, resume?.state);
+    this.sums = new EpochSums(step, resume);
   }
 
   /** Scalars of the runs of a group, which are steps of their own where there are several, by input of `form`. */
@@ -102,6 +102,7 @@ export class Tally {
       steps: this.done,
       initialLoss: this.initialLoss,
       epochLoss: this.sums.loss,
+      ...(Number.isFinite(this.sums.last.loss) && { lastEpochLoss: this.sums.last.loss }),
       lossScale: this.scale,
       state: new Map([...(await state.snapshot()), ...this.sums.tensors()]),
     };

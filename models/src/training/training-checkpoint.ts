@@ -12,6 +12,8 @@ const progressSchema = z.strictObject({
   initialLoss: z.number(),
   /** Sum over the examples that the epoch in hand has seen. */
   epochLoss: z.number(),
+  /** The same of the epoch before, once there is one. */
+  lastEpochLoss: z.number().exactOptional(),
   /** See optimizers/loss-scale.ts. */
   lossScale: z.strictObject({ scale: z.number().positive(), steady: z.int().min(0) }),
 });
