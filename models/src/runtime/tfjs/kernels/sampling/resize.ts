@@ -57,7 +57,9 @@ function repeated(tf: TensorFlow, x: DeviceArray, { axis, count }: { axis: numbe
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
   const size = x.shape[axis] ?? 1;
   const apart = tf.reshape(x, [elementCount(before) * size, 1, elementCount(after)]);
-  return tf.reshape(tf.tile(apart, [1, count, 1]), [...before, size * count, ...after]);
+  // A product repeats far faster than one backend's tile does.
+  const repeats = x.dtype === 'float32' ? tf.mul(apart, tf.ones([1, count, 1])) : tf.tile(apart, [1, count, 1]);
+  return tf.reshape(repeats, [...before, size * count, ...after]);
 }
 
 function resize(call: Call, x: DeviceArray): DeviceArray {
