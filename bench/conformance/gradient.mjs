@@ -25,6 +25,9 @@ const arrays = { float32: Float32Array, float64: Float64Array };
 /** Elements of an input that are moved one by one. */
 const sampled = 8;
 
+/** Up to this many nodes, a forward in float32 that does not move says that the derivative is 0. */
+const fewNodes = 8;
+
 /** How far inputs are moved away from where the test puts them. */
 const jitter = 0.02;
 
@@ -81,16 +84,21 @@ async function checkInput(given, name) {
   await forward.release();
   if (gradient.some(Number.isNaN) && (await passesNaN(alone, name, moved))) return { skipped: 'NaN on the way' };
   if (differences.length === 0) return { skipped: 'no derivative at the places that were tried' };
+  // Through many layers with equal weights, as light models have, derivatives cancel to 0, and float32 keeps rounding alone.
+  const still = forward.kind === 'float32' && differences.every(({ slope }) => slope === 0);
+  if (still && alone.graph.nodes.length > fewNodes) return { skipped: 'the forward in float32 does not move' };
+  const wrong = wrongPlace(gradient, differences, measures[forward.kind].tolerance);
+  if (wrong === undefined) return { kind: forward.kind };
+  const { index, slope } = wrong;
+  throw new Error(
+    `by '${name}' at ${index} is ${gradient[index]}, central differences in ${forward.kind} give ${slope}`,
+  );
+}
+
+/** The first place where the gradient is not the slope, relative to the largest slope. */
+function wrongPlace(gradient, differences, tolerance) {
   const largest = Math.max(...differences.map(({ slope }) => Math.abs(slope)), 1e-3);
-  for (const { index, slope } of differences) {
-    const error = Math.abs(gradient[index] - slope) / largest;
-    if (!(error <= measures[forward.kind].tolerance)) {
-      throw new Error(
-        `by '${name}' at ${index} is ${gradient[index]}, central differences in ${forward.kind} give ${slope}`,
-      );
-    }
-  }
-  return { kind: forward.kind };
+  return differences.find(({ index, slope }) => !(Math.abs(gradient[index] - slope) / largest <= tolerance));
 }
 
 function move({ type, data, dims }, source) {
