@@ -5,7 +5,7 @@ import { fineTune, optionsOf } from './support/fine-tune.mjs';
 
 const options = optionsOf('Trains all layers of a ViT-Tiny that PyTorch exported, from random weights.', {
   defaults: { epochs: 10, examples: 2000 },
-  small: { epochs: 6, examples: 256 },
+  small: { epochs: 6, examples: 192 },
 });
 const test = 100;
 const images = digits({ input: 'input', size: 64, count: options.examples + test, seed: options.seed });
