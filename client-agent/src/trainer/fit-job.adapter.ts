@@ -66,7 +66,7 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const trained = await context.steps.train(
     {
       graphKey: partKey(withoutBase(input)),
-      valuesKey: JSON.stringify([base.blob.hash, examplesKey(examples)]),
+      valuesKey: JSON.stringify([base.blob.hash, examplesKey(examples), examplesMadeBy(pipeline)]),
       model,
       trainable: layout.entries.map(({ name }) => name),
       spec,
@@ -135,6 +135,11 @@ function varyingOf({ augmentation }: TrainingSpec, seed: number): { readonly var
 function trunkChoice({ trunk }: Pipeline, varying: Varying | undefined): TrunkChoice {
   if (trunk === undefined) return 'none';
   return isKept(varying) ? 'cached' : 'each-epoch';
+}
+
+/** What makes features and class numbers of the examples. */
+function examplesMadeBy({ preprocessing, trunk, labels }: Pipeline): unknown {
+  return [preprocessing, trunk === undefined ? null : partKey(trunk), labels];
 }
 
 /** The examples with their labels, in their order. */

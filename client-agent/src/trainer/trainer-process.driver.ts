@@ -98,7 +98,8 @@ export function createTrainer(
         call.reject(new GraftError(code, `the trainer process ${how}${last ? `: ${last}` : ''}`));
       }
     };
-    started.once('error', (error) => end(`could not be reached: ${error.message}`));
+    // Every time: each message that does not arrive is an error, and one that nobody hears ends the daemon.
+    started.on('error', (error) => end(`could not be reached: ${error.message}`));
     // The next call has a new process at once.
     started.once('exit', forget);
     // 'close' comes after 'exit', once the last words have been read.

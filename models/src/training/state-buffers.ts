@@ -85,6 +85,14 @@ export class StateBuffers {
   }
 }
 
+/** Whether a checkpoint's state is one of this step: that of another release may have other slots. */
+export function isStateOf(step: TrainingStep, state: Weights): boolean {
+  return slotsInOrder(step).every(({ input, shape }) => {
+    const value = state.get(input);
+    return value?.dtype === 'float32' && value.shape.join() === shape.join();
+  });
+}
+
 /**
  * What each slot begins with, in order; not copied.
  * Throws TENSOR_UNKNOWN, WEIGHTS_MALFORMED.

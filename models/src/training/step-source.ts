@@ -2,6 +2,7 @@
 import { GraftError } from '@graft/core/error';
 
 import type { Dimension, Model } from '../graph/graph.js';
+import type { InputShapes } from '../operators/infer-shapes.js';
 import type { Lowering } from '../operators/lowering.js';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.js';
 import { buildTrainingStep } from './build-training-step.js';
@@ -83,22 +84,26 @@ export class StepSource {
   /** @param rows any number of them where it is left out, in standard operators */
   private build(rows?: number): TrainingStep {
     const { rows: _, threads: __, provider: ___, lowering, inputShapes, ...options } = this.options;
-    const sized = this.model.graph.inputs.flatMap(({ name, shape: declared }): [string, readonly Dimension[]][] => {
-      const shape = inputShapes?.[name] ?? declared;
-      // A scalar has no axis of examples.
-      if (shape === undefined || shape.length === 0) return [];
-      return [[name, [rows ?? 'batch', ...shape.slice(1)]]];
-    });
     try {
       return buildTrainingStep(this.model, {
         ...options,
-        inputShapes: Object.fromEntries(sized),
+        inputShapes: batchShapes(this.model, rows, inputShapes),
         ...(rows !== undefined && lowering !== undefined && { lowering }),
       });
     } catch (error) {
       throw fixedBatch(error, this.model, rows) ?? error;
     }
   }
+}
+
+/** Shapes of the model's inputs for `rows` examples, or any number of them; a scalar has no axis of examples. */
+export function batchShapes({ graph }: Model, rows: Dimension = 'batch', known: InputShapes = {}): InputShapes {
+  return Object.fromEntries(
+    graph.inputs.flatMap(({ name, shape: declared }): [string, readonly Dimension[]][] => {
+      const shape = known[name] ?? declared;
+      return shape === undefined || shape.length === 0 ? [] : [[name, [rows, ...shape.slice(1)]]];
+    }),
+  );
 }
 
 const isUnsupported = (error: unknown): boolean => error instanceof GraftError && error.code === 'MODEL_UNSUPPORTED';

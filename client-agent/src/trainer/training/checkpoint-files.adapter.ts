@@ -6,11 +6,13 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { sha256 } from '@graft/models/formats/sha256.adapter';
+import { isStateOf } from '@graft/models/training/state-buffers';
 import {
   decodeCheckpoint,
   encodeCheckpoint,
   type TrainingCheckpoint,
 } from '@graft/models/training/training-checkpoint';
+import type { TrainingStep } from '@graft/models/training/training-step';
 
 import { isMissing, writeFileAtomically } from '../../config/files.adapter.js';
 
@@ -22,10 +24,11 @@ const keptFiles = 4;
 export class CheckpointFiles {
   constructor(private readonly directory: string) {}
 
-  /** Undefined where there is none for this key, or it is damaged: then training begins anew. */
-  async load(key: string): Promise<TrainingCheckpoint | undefined> {
+  /** Undefined where there is none for this key, it is damaged, or it has another state than the step: then training begins anew. */
+  async load(key: string, step: TrainingStep): Promise<TrainingCheckpoint | undefined> {
     try {
-      return decodeCheckpoint(key, await readFile(this.fileOf(key)));
+      const found = decodeCheckpoint(key, await readFile(this.fileOf(key)));
+      return found !== undefined && isStateOf(step, found.state) ? found : undefined;
     } catch (error) {
       if (!isMissing(error)) await this.remove(key);
       return undefined;
@@ -53,5 +56,12 @@ export class CheckpointFiles {
     );
     const newestFirst = files.sort((a, b) => b.mtimeMs - a.mtimeMs);
     for (const { name } of newestFirst.slice(keptFiles)) await rm(join(this.directory, name), { force: true });
+    await this.sweepUnfinished();
+  }
+
+  /** What a process was killed over: it never got its name. One trainer writes here, and this one writes nothing now. */
+  private async sweepUnfinished(): Promise<void> {
+    const names = (await readdir(this.directory)).filter((name) => name.endsWith('.tmp'));
+    for (const name of names) await rm(join(this.directory, name), { force: true });
   }
 }

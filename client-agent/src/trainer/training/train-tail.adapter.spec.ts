@@ -1,4 +1,4 @@
-import { access, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -97,7 +97,7 @@ async function paused(one: TailTraining): Promise<Running> {
   });
   running.trained.catch(() => undefined);
   while (!running.seen.some(({ activity }) => activity === 'paused')) await sleep(20);
-  while ((await checkpoints()).length === 0) await sleep(20);
+  while (!(await checkpoints()).some((name) => name.endsWith('.checkpoint'))) await sleep(20);
   return running;
 }
 
@@ -170,5 +170,39 @@ describe('the training of a tail', () => {
     await expect(again.trained).rejects.toThrow('seen');
     expect(again.seen[1]?.step).toBeLessThanOrEqual(stoppedAt);
     await expect(access(join(folder, 'training', file))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('goes on from no checkpoint that another runtime wrote', async () => {
+    const { abort, seen, trained } = await paused(training(long));
+    abort.abort(new Error('cancelled'));
+    await expect(trained).rejects.toThrow('cancelled');
+    await rm(join(folder, 'paused.json'));
+    const elsewhere: TrainingSteps = new TrainingSteps(async () => ({
+      ...(await engine()),
+      runtime: { ...onnxRuntime, name: 'another' },
+    }));
+    const steps: number[] = [];
+    await elsewhere.train(training(long), {
+      signal: new AbortController().signal,
+      onProgress: ({ step }) => step !== undefined && steps.push(step),
+    });
+    expect(steps[0]).toBeLessThanOrEqual(seen.at(-1)?.step ?? NaN);
+  });
+
+  it('asks for a device again after one that was not there', async () => {
+    let asked = 0;
+    const steps = new TrainingSteps(() => ((asked += 1) === 1 ? Promise.reject(new Error('no device')) : engine()));
+    const control = { signal: new AbortController().signal, onProgress: () => undefined };
+    await expect(steps.train(training(), control)).rejects.toThrow('no device');
+    expect((await steps.train(training(), control)).steps).toBe(400);
+  });
+
+  it('clears away what a killed process left half written', async () => {
+    await mkdir(join(folder, 'training'));
+    await writeFile(join(folder, 'training', 'x.checkpoint.1-1.tmp'), 'half');
+    const { abort, trained } = await paused(training(long));
+    abort.abort(new Error('cancelled'));
+    await expect(trained).rejects.toThrow('cancelled');
+    expect((await checkpoints()).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });

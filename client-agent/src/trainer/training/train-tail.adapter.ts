@@ -20,6 +20,7 @@ import type { TrainerPlaces } from '../trainer-calls.js';
 import { CheckpointFiles } from './checkpoint-files.adapter.js';
 import type { Engine } from './engine.adapter.js';
 import type { TrainingEstimate, TrunkChoice } from './estimate.js';
+import { KeptSteps, type LoadedStep } from './kept-steps.js';
 import { memoryOf } from './memory-of.js';
 import { isPaused, whilePaused } from './pause-file.adapter.js';
 import { stepMs } from './step-ms.adapter.js';
@@ -28,16 +29,10 @@ import { TrainingWatch } from './training-watch.adapter.js';
 /** Tasks whose training graphs stay loaded. */
 const keptSteps = 2;
 
-interface LoadedStep {
-  readonly steps: StepSource;
-  /** Time of a step in the last training on it, to tell how long the next one will take. */
-  stepMs?: number;
-}
-
 export interface TailTraining {
   /** What the training graph is made of, apart from the values of the trainable weights. */
   readonly graphKey: string;
-  /** What the result depends on beside graph, spec and seed: the base's values, and the examples. */
+  /** What the result depends on beside graph, spec and seed: the base's values, the examples, and what is made of them. */
   readonly valuesKey: string;
   /** With the base's values of the trainable weights. */
   readonly model: Model;
@@ -64,7 +59,7 @@ export interface TrainedTail {
 }
 
 export class TrainingSteps {
-  private readonly loaded = new Map<string, Promise<LoadedStep>>();
+  private readonly kept = new KeptSteps(keptSteps);
 
   private engine: Promise<Engine> | undefined;
 
@@ -73,80 +68,87 @@ export class TrainingSteps {
 
   /** Throws what building, loading and training throw; the reason of the signal where it was aborted. */
   async train(training: TailTraining, control: JobControl): Promise<TrainedTail> {
-    const { model, spec, seed, trainable, places } = training;
     const startedAtMs = performance.now();
-    const count = training.count;
-    const { about } = await (this.engine ??= this.openEngine());
-    const loaded = await this.stepOf(training, rowsOf(spec, count));
-    const { step } = loaded.steps;
-    const batches = training.batches(step);
-    const learning = { ...learningOf(spec), batches, seed, references: training.references(step) };
-    const files = new CheckpointFiles(places.training);
-    const key = JSON.stringify([training.graphKey, training.valuesKey, trainable, spec, seed]);
-    const resume = await files.load(key);
-    if (await isPaused(places.pauseFile)) {
-      control.onProgress({ activity: 'paused', progress: 0, ...(resume !== undefined && { step: resume.steps }) });
-    }
-    await whilePaused(places.pauseFile, control.signal);
-    const trainee = { steps: loaded.steps, initial: model.weights };
-    loaded.stepMs ??= await stepMs(trainee, learning);
-    const doneSteps = resume?.steps ?? 0;
-    control.onProgress({
-      activity: 'training',
-      progress: 0,
-      estimate: { ...estimateOf(training, loaded.stepMs, doneSteps), device: about },
-    });
-    const watch = new TrainingWatch({
-      ...control,
-      pauseFile: places.pauseFile,
-      examples: count * spec.epochs,
-      examplesBefore: Math.min(count * spec.epochs, doneSteps * spec.batchSize),
-      save: (checkpoint) => files.save(key, checkpoint),
-    });
-    const together = accumulates(spec) ? 1 : stepsPerRun(step, loaded.stepMs);
-    const result = await trainWith(
-      trainee,
-      { ...learning, stepsPerRun: together },
-      {
-        ...(resume !== undefined && { resume }),
-        betweenRuns: (progress, checkpoint) => watch.betweenRuns(progress, checkpoint),
-      },
+    const { graphKey, model, trainable, spec, count } = training;
+    const engine = await this.opened();
+    const options = { ...stepOptionsOf(spec), rows: rowsOf(spec, count) };
+    const { runtime, provider, lowering } = engine;
+    const on = { ...oneThread, lowering, ...(provider !== undefined && { provider }) };
+    const trained = await this.kept.using(
+      JSON.stringify([graphKey, trainable, options]),
+      () => Promise.resolve().then(() => ({ steps: new StepSource(model, { ...options, trainable, ...on }, runtime) })),
+      (loaded) => trainOn(loaded, training, { ...control, engine }),
     );
-    const examplesPerSecond = watch.examplesPerSecond();
-    if (examplesPerSecond !== undefined) loaded.stepMs = (1000 * Math.min(spec.batchSize, count)) / examplesPerSecond;
-    await files.remove(key);
-    return { ...result, trainMs: Math.round(performance.now() - startedAtMs) };
+    return { ...trained, trainMs: Math.round(performance.now() - startedAtMs) };
   }
 
-  private stepOf({ graphKey, model, trainable, spec }: TailTraining, rows: number): Promise<LoadedStep> {
-    const options = { ...stepOptionsOf(spec), rows };
-    const key = JSON.stringify([graphKey, trainable, options]);
-    const known = this.loaded.get(key);
-    if (known !== undefined) return known;
-    const made = this.load(model, { ...options, trainable });
-    this.loaded.set(key, made);
-    made.catch(() => this.loaded.delete(key));
-    this.evict();
-    return made;
-  }
-
-  private async load(model: Model, options: StepSourceOptions): Promise<LoadedStep> {
-    const { runtime, provider, lowering } = await (this.engine ??= this.openEngine());
-    const on = { lowering, ...(provider !== undefined && { provider }) };
-    return { steps: new StepSource(model, { ...options, ...oneThread, ...on }, runtime) };
-  }
-
-  private evict(): void {
-    for (const [key, step] of this.loaded) {
-      if (this.loaded.size <= keptSteps) return;
-      this.loaded.delete(key);
-      step.then(
-        ({ steps }) => steps.dispose(),
-        () => undefined,
-      );
+  /** A device that is not there now may be there at the next training. */
+  private async opened(): Promise<Engine> {
+    const opening = (this.engine ??= this.openEngine());
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.engine === opening) this.engine = undefined;
+      throw error;
     }
   }
 }
+
+async function trainOn(
+  loaded: LoadedStep,
+  training: TailTraining,
+  { engine, ...control }: JobControl & { readonly engine: Engine },
+): Promise<Omit<TrainedTail, 'trainMs'>> {
+  const { model, spec, seed, places, count } = training;
+  const { step } = loaded.steps;
+  const learning = {
+    ...learningOf(spec),
+    batches: training.batches(step),
+    seed,
+    references: training.references(step),
+  };
+  const files = new CheckpointFiles(places.training);
+  const key = checkpointKey(training, engine);
+  const resume = await files.load(key, step);
+  if (await isPaused(places.pauseFile)) {
+    control.onProgress({ activity: 'paused', progress: 0, ...(resume !== undefined && { step: resume.steps }) });
+  }
+  await whilePaused(places.pauseFile, control.signal);
+  const trainee = { steps: loaded.steps, initial: model.weights };
+  loaded.stepMs ??= await stepMs(trainee, learning);
+  const doneSteps = resume?.steps ?? 0;
+  control.onProgress({
+    activity: 'training',
+    progress: 0,
+    estimate: { ...estimateOf(training, loaded.stepMs, doneSteps), device: engine.about },
+  });
+  const watch = new TrainingWatch({
+    ...control,
+    pauseFile: places.pauseFile,
+    examples: count * spec.epochs,
+    examplesBefore: Math.min(count * spec.epochs, doneSteps * spec.batchSize),
+    save: (checkpoint) => files.save(key, checkpoint),
+  });
+  const together = accumulates(spec) ? 1 : stepsPerRun(step, loaded.stepMs);
+  const result = await trainWith(
+    trainee,
+    { ...learning, stepsPerRun: together },
+    {
+      ...(resume !== undefined && { resume }),
+      betweenRuns: (progress, checkpoint) => watch.betweenRuns(progress, checkpoint),
+    },
+  );
+  const examplesPerSecond = watch.examplesPerSecond();
+  if (examplesPerSecond !== undefined) loaded.stepMs = (1000 * Math.min(spec.batchSize, count)) / examplesPerSecond;
+  await files.remove(key);
+  return result;
+}
+
+/** Another runtime or device computes other bits, so it begins anew. */
+const checkpointKey = (
+  { graphKey, valuesKey, trainable, spec, seed }: TailTraining,
+  { runtime, provider, lowering }: Engine,
+): string => JSON.stringify([graphKey, valuesKey, trainable, spec, seed, [runtime.name, provider ?? '', lowering]]);
 
 /** Examples of most runs. */
 const rowsOf = ({ batchSize, microBatchSize }: TrainingSpec, count: number): number =>
