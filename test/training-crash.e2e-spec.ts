@@ -82,7 +82,10 @@ describe('a trainer that is killed', () => {
     const stoppedAt = broken.seen.at(-1)?.step ?? NaN;
     expect(stoppedAt).toBeGreaterThan(1);
     kill();
-    await expect(broken.over).rejects.toMatchObject({ code: 'TRAINER_FAILED', message: expect.stringMatching(/SIGKILL/) });
+    await expect(broken.over).rejects.toMatchObject({
+      code: 'TRAINER_FAILED',
+      message: expect.stringMatching(/SIGKILL/),
+    });
     await rm(site.places.pauseFile);
 
     const again = ask(input);
