@@ -11,7 +11,7 @@ const channelsForPixels = 128;
 /** Up to this many channels taps are too thin for products of their own. */
 const thinChannels = 4;
 
-/** Over few channels, from this many taps on, or with steps, for which taps are picked element by element, the textbook form is the fastest. */
+/** Over few channels, from this many taps on, the textbook form is the fastest; of 3 x 3 taps with steps it takes 13 ms, the joint form 7. */
 const manyTaps = 25;
 
 /** Adds the gradient by the weight, given the one by the output. */
@@ -20,7 +20,7 @@ export function byWeight(conv: Convolution, dy: string, build: GraphBuilder): st
   if (isPointwise(conv) && isUnstrided(conv)) return pointwiseByWeight(conv, dy, build);
   if (group !== 1) return pixelRows(conv, dy, build);
   if (channels <= thinChannels) {
-    return taps >= manyTaps || !isUnstrided(conv) ? exchangedConv(conv, dy, build) : jointTaps(conv, dy, build);
+    return taps >= manyTaps ? exchangedConv(conv, dy, build) : jointTaps(conv, dy, build);
   }
   return channels < channelsForPixels ? channelRows(conv, dy, build) : pixelRows(conv, dy, build);
 }
