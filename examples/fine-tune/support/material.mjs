@@ -10,6 +10,6 @@ export function material(name) {
     return new Uint8Array(readFileSync(join(folder, name)));
   } catch {
     console.error(`${join(folder, name)} is not there; fetch it with: examples/fine-tune/material.sh`);
-    process.exit(4);
+    return process.exit(4);
   }
 }

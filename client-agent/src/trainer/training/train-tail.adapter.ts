@@ -10,7 +10,7 @@ import { accumulates, learningOf, stepOptionsOf, type TrainingSpec } from '@graf
 import type { Feeds } from '@graft/models/runtime/runtime';
 import type { BatchSource } from '@graft/models/training/batch-source';
 import { stepsPerRun } from '@graft/models/training/loop';
-import { StepSource, type StepSourceOptions } from '@graft/models/training/step-source';
+import { StepSource } from '@graft/models/training/step-source';
 import { trainWith } from '@graft/models/training/training-session';
 import type { TrainingStep } from '@graft/models/training/training-step';
 
