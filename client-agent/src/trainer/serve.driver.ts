@@ -31,15 +31,24 @@ export interface Channel {
 /** Answers requests for as long as the channel is open. */
 export function serveJobs(channel: Channel, jobs: TrainerJobs): void {
   const aborts = new Map<number, AbortController>();
+  const waiting = new Set<number>();
+  const send = (reply: TrainerReply): void => channel.send(reply);
   let last: Promise<void> = Promise.resolve();
   channel.on('message', (message) => {
     const request = message as TrainerRequest;
-    if (request.call === 'cancel') return aborts.get(request.id)?.abort(new GraftError('CANCELLED', 'cancelled'));
+    const { id } = request;
+    if (request.call === 'cancel') {
+      const cancelled = new GraftError('CANCELLED', 'cancelled');
+      // One that waits for another job is answered at once: the daemon ends a trainer that does not answer, and the other job with it.
+      if (waiting.delete(id)) send(failed(id, cancelled));
+      return aborts.get(id)?.abort(cancelled);
+    }
     const abort = new AbortController();
-    aborts.set(request.id, abort);
+    aborts.set(id, abort);
+    waiting.add(id);
     last = last
-      .then(() => answer(request, jobs, { signal: abort.signal, send: (reply) => channel.send(reply) }))
-      .finally(() => aborts.delete(request.id));
+      .then(() => (waiting.delete(id) ? answer(request, jobs, { signal: abort.signal, send }) : undefined))
+      .finally(() => aborts.delete(id));
   });
 }
 
@@ -62,8 +71,12 @@ async function answer(
   } catch (error) {
     const known = knownError(error);
     if (known.code === 'INTERNAL' && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
-    send({ id, kind: 'failed', code: known.code, message: known.message, details: known.details });
+    send(failed(id, known));
   }
+}
+
+function failed(id: number, { code, message, details }: GraftError): TrainerReply {
+  return { id, kind: 'failed', code, message, details };
 }
 
 function knownError(error: unknown): GraftError {

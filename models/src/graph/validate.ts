@@ -33,11 +33,13 @@ function subgraphs(node: Node): Graph[] {
   return Object.values(node.attributes).flatMap((attribute) => (attribute.kind === 'graph' ? [attribute.value] : []));
 }
 
-function validateScope(graph: Graph, outer: ReadonlySet<string>): void {
-  const known = new Set(outer);
+/** @param known names from around the graph; those that it makes are added, and gone again at its end: no copy for each of many bodies */
+function validateScope(graph: Graph, known: Set<string>): void {
+  const made: string[] = [];
   const make = (name: string, maker: string): void => {
     if (known.has(name)) throw malformed(`'${name}' is made twice, the second time by ${maker}`);
     known.add(name);
+    made.push(name);
   };
   for (const { name } of graph.inputs) make(name, 'an input');
   for (const { name } of graph.weights) make(name, 'a weight');
@@ -60,6 +62,7 @@ function validateScope(graph: Graph, outer: ReadonlySet<string>): void {
     if (outputs.has(name)) throw malformed(`output '${name}' is declared twice`);
     outputs.add(name);
   }
+  for (const name of made) known.delete(name);
 }
 
 function malformed(message: string): GraftError {

@@ -247,7 +247,7 @@ describe('a graph of a strange form', () => {
 });
 
 describe('a graph of very many nodes', () => {
-  const count = 20_000;
+  const count = 12_000;
   const chain = model(
     [
       node('MatMul', 'x w', 'h0'),
@@ -275,6 +275,26 @@ describe('a graph of very many nodes', () => {
     );
     const { graph } = buildTrainingStep(wide, options);
     expect(graph.outputs.length).toBeGreaterThan(1);
+  });
+
+  it('is checked as one where each node has a body, whose names are its own', () => {
+    const body = (): Graph => ({
+      name: 'body',
+      inputs: [],
+      outputs: [{ name: 'inner', dtype: 'float32' }],
+      weights: [],
+      nodes: [node('Relu', 'x', 'inner')],
+    });
+    const many = Array.from({ length: count }, (_, i) =>
+      node('If', 'c', `o${i}`, { then_branch: { kind: 'graph', value: body() } }),
+    );
+    const inputs = [...linear().graph.inputs, { name: 'c', dtype: 'bool', shape: [] } as const];
+    const graph = { ...linear().graph, inputs, outputs: [{ name: 'o0', dtype: 'float32' } as const], weights: [] };
+    validateGraph({ ...graph, nodes: many });
+    const reader = node('Relu', 'inner', 'o');
+    expect(() => validateGraph({ ...graph, nodes: [...many, reader] })).toThrow(
+      /reads 'inner', which nothing before it makes/,
+    );
   });
 
   it('is refused where bodies lie in bodies without end', () => {
