@@ -28,7 +28,10 @@ const { weights, initialLoss, loss } = await train(
       lowering: await sessionLowering(),
     },
     examples: { inputs, targets: { labels: tensor('int32', [labels.length], labels) } },
-    ...{ epochs: 5, batchSize: 16, learningRate: 0.003, seed: 1 },
+    epochs: 5,
+    batchSize: 16,
+    learningRate: 0.003,
+    seed: 1,
   },
   onnxRuntime,
   {
