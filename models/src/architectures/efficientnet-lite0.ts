@@ -3,8 +3,8 @@
  * (tensorflow/tpu, models/official/efficientnet/lite). Names of weights as efficientnet_lite_pytorch on PyPI has them.
  */
 import type { Model } from '../graph/graph.js';
-import { heNormal, normal, ones, zerosThere } from './initial-weights.js';
-import { averageOfPlane, linear } from './layers.js';
+import { heNormal, normal, zerosThere } from './initial-weights.js';
+import { averageOfPlane, batchNorm, linear } from './layers.js';
 import { NetBuilder } from './net-builder.js';
 
 export interface EfficientNetLite0Options {
@@ -93,16 +93,7 @@ function samePadding(size: number, kernel: number, stride: number): [before: num
   return [Math.floor(total / 2), Math.ceil(total / 2)];
 }
 
-function normalized(net: NetBuilder, name: string, x: string): string {
-  const channels = [net.size(x, 1)];
-  const weights = [
-    net.weight(`${name}.weight`, channels, ones),
-    net.weight(`${name}.bias`, channels, zerosThere),
-    net.weight(`${name}.running_mean`, channels, zerosThere),
-    net.weight(`${name}.running_var`, channels, ones),
-  ];
-  return net.named(name, 'BatchNormalization', [x, ...weights], { epsilon: { float: 1e-3 } });
-}
+const normalized = (net: NetBuilder, name: string, x: string): string => batchNorm(net, name, x, 1e-3);
 
 function relu6(net: NetBuilder, x: string): string {
   return net.add('Clip', [x, net.scalar(0, x), net.scalar(6, x)]);

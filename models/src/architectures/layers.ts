@@ -41,7 +41,7 @@ export function conv(net: NetBuilder, name: string, x: string, options: ConvOpti
 }
 
 /** Batch normalization by its running statistics, which are weights beside scale and bias. */
-export function batchNorm(net: NetBuilder, name: string, x: string): string {
+export function batchNorm(net: NetBuilder, name: string, x: string, epsilon = 1e-5): string {
   const channels = [net.size(x, 1)];
   const weights = [
     net.weight(`${name}.weight`, channels, ones),
@@ -49,7 +49,7 @@ export function batchNorm(net: NetBuilder, name: string, x: string): string {
     net.weight(`${name}.running_mean`, channels, zerosThere),
     net.weight(`${name}.running_var`, channels, ones),
   ];
-  return net.named(name, 'BatchNormalization', [x, ...weights], { epsilon: { float: 1e-5 } });
+  return net.named(name, 'BatchNormalization', [x, ...weights], { epsilon: { float: epsilon } });
 }
 
 export function layerNorm(net: NetBuilder, name: string, x: string): string {
