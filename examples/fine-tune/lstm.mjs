@@ -6,7 +6,7 @@ import { fineTune, optionsOf } from './support/fine-tune.mjs';
 
 const options = optionsOf('Trains a 2-layer LSTM on a series of sensor readings.', {
   defaults: { epochs: 12, examples: 1500 },
-  small: { epochs: 14, examples: 480 },
+  small: { epochs: 10, examples: 800 },
 });
 const steps = 32;
 const model = lstmClassifier({ steps, inputs: 3, hidden: 32, layers: 2, classes: 3 }, options.seed);

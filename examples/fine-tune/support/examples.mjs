@@ -120,7 +120,7 @@ export function sensorSeries({ input, count, steps, seed }) {
     for (let t = 0; t < steps; t++) {
       const at = (i * steps + t) * 3;
       data[at] = Math.sin(phase + speed * t) + 0.3 * stream.normal();
-      data[at + 1] = 0.5 * stream.normal() + (label === 1 ? 0.6 * Math.sin(2.2 * t + phase) : 0);
+      data[at + 1] = 0.4 * stream.normal() + (label === 1 ? 1.2 * Math.sin(2.2 * t + phase) : 0);
       data[at + 2] = 0.4 * stream.normal() + (label === 2 ? t / steps : 0.5 * stream.next());
     }
   }
