@@ -146,6 +146,39 @@ describe('a model that cannot be trained', () => {
   });
 });
 
+describe('a model that was exported in training mode', () => {
+  const truth = tensor('bool', [], Uint8Array.of(1));
+  const dropping = model([node('Dropout', 'x r t', 'd'), node('MatMul', 'd w', 'logits')], {
+    w: waves(2, 3),
+    r: float([], 0.5),
+    t: truth,
+  });
+  const normalizing = model(
+    [
+      node('BatchNormalization', 'x s b m v', 'n m2 v2', { training_mode: { kind: 'int', value: 1 } }),
+      node('MatMul', 'n w', 'logits'),
+    ],
+    { w: waves(2, 3), s: float([2], 1, 1), b: float([2], 0, 0), m: float([2], 0, 0), v: float([2], 1, 1) },
+  );
+
+  it.each<[string, Model, Partial<TrainingStepOptions>]>([
+    ['drops', dropping, { dropout: {} }],
+    ['normalises by the batch', normalizing, { batchNorm: 'local' }],
+  ])('and %s says so, and trains to the same bits where that is asked for', async (_, given, asked) => {
+    expect(await failureOf(job(given))).toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(/exported in training mode; export the model in inference mode, or train with/),
+    });
+    const step = { ...options, ...asked };
+    const [first, again] = [
+      await train(job(given, { step }), onnxRuntime),
+      await train(job(given, { step }), onnxRuntime),
+    ];
+    expect(again.weights).toEqual(first.weights);
+    expect([...(first.weights.get('w')?.data ?? [])].every(Number.isFinite)).toBe(true);
+  });
+});
+
 describe('weights that are no numbers', () => {
   it('end the training at its first step', async () => {
     const error = await failureOf(job(linear({ w: float([2, 3], NaN, 0, 0, 0, 0, 0) })));
