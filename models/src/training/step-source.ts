@@ -7,6 +7,7 @@ import type { Lowering } from '../operators/lowering.js';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.js';
 import { buildTrainingStep } from './build-training-step.js';
 import { loopOf } from './loop.js';
+import { withFreeBatch } from './rewrites/free-batch.js';
 import type { TrainingStep, TrainingStepOptions } from './training-step.js';
 
 export interface LoadedStep {
@@ -31,14 +32,16 @@ export interface StepSourceOptions extends Omit<TrainingStepOptions, 'lowering'>
 export class StepSource {
   /** For batches of `rows`; targets, scalars and slots are the same in every form, names of a loop apart. */
   readonly step: TrainingStep;
+  private readonly model: Model;
   private readonly sessions = new Map<string, Promise<LoadedStep>>();
 
   /** Throws what buildTrainingStep throws. */
   constructor(
-    private readonly model: Model,
+    model: Model,
     private readonly options: StepSourceOptions,
     private readonly runtime: Runtime,
   ) {
+    this.model = withFreeBatch(model);
     this.step = this.build(options.rows);
   }
 

@@ -2,6 +2,7 @@
 import type { Model, Value } from '@graft/models/graph/graph';
 import { costOf } from '@graft/models/operators/cost';
 import { buildTrainingStep } from '@graft/models/training/build-training-step';
+import { withFreeBatch } from '@graft/models/training/rewrites/free-batch';
 import { batchShapes } from '@graft/models/training/step-source';
 import { slotsOf, type TrainingStepOptions } from '@graft/models/training/training-step';
 
@@ -14,7 +15,7 @@ const turns = 3;
  */
 export function memoryOf(model: Model, options: TrainingStepOptions, rows: number): number {
   // In standard operators: what private ones hold is of the same size, and the table knows these.
-  const step = buildTrainingStep(model, { ...options, inputShapes: batchShapes(model, rows) });
+  const step = buildTrainingStep(withFreeBatch(model), { ...options, inputShapes: batchShapes(model, rows) });
   const sized = ({ name, shape = [] }: Value): [string, number[]] => [
     name,
     shape.map((size) => (typeof size === 'number' ? size : rows)),
