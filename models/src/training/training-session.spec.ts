@@ -109,6 +109,13 @@ describe('training', () => {
     }
   });
 
+  it('has one step a run where the next loss scale follows from it, however many a run should have', async () => {
+    const half: TrainingJob = { ...job, epochs: 2, step: { ...job.step, precision: 'float16' }, stepsPerRun: 7 };
+    const seen: number[] = [];
+    await train(half, onnxRuntime, { betweenRuns: ({ step }) => void seen.push(step) });
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it('waits for as long as the control waits', async () => {
     let isPaused = false;
     const order: string[] = [];

@@ -116,7 +116,9 @@ export async function trainWith(
 ): Promise<TrainingResult> {
   const { step } = source;
   const plan = planOf(learning, step);
-  const { batches, stepsPerRun: together = 1 } = learning;
+  const { batches } = learning;
+  // The next step's loss scale follows from whether this one's gradients were finite.
+  const together = step.scalars.lossScale === undefined ? (learning.stepsPerRun ?? 1) : 1;
   const rows = Math.min(plan.microBatchSize, plan.batchSize);
   const { session: first } = await source.of(rows);
   const state = trainingState({ step, initial, ...(resume !== undefined && { resumed: resume.state }) }, first);
