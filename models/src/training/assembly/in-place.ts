@@ -14,7 +14,11 @@ export function inPlaceInputs(step: TrainingStep): Set<string> {
   const maker = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   const readers = new Map<string, Node[]>();
   for (const node of nodes) {
-    for (const name of new Set(namesRead(node))) readers.set(name, [...(readers.get(name) ?? []), node]);
+    for (const name of new Set(namesRead(node))) {
+      const known = readers.get(name);
+      if (known === undefined) readers.set(name, [node]);
+      else known.push(node);
+    }
   }
   const safe = slotsOf(step).filter(({ input, output }) => {
     const last = maker.get(output);
