@@ -1,11 +1,12 @@
 /** The examples of examples/fine-tune, each as a person would try it: a process with --small, which must learn. */
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { jest } from '@jest/globals';
 
-import { run } from './support/commands.js';
+import { importOnnx } from '../models/src/formats/onnx/import-onnx.js';
+import { folder as temporary, run } from './support/commands.js';
 
 const folder = resolve(import.meta.dirname, '../examples/fine-tune');
 const { GRAFT_MATERIAL_DIR, GRAFT_REQUIRE_MATERIAL, XDG_CACHE_HOME } = process.env;
@@ -83,6 +84,22 @@ describe('an example', () => {
     const { exit, stderr } = await run(join(folder, `${expected.name}.mjs`), ['--small', '--json']);
     expect({ exit, stderr }).toMatchObject({ exit: 4, stderr: expect.stringContaining('material.sh') });
     console.warn(`not run: ${where}`);
+  });
+
+  it('that the guide shows is the one that runs, and writes a network that can be read', async () => {
+    const program = join(folder, 'shortest.mjs');
+    const [, code = ''] = (await readFile(program, 'utf8')).split(/\*\/\n\n?/);
+    expect(await readFile(resolve(folder, '../../docs/training.md'), 'utf8')).toContain(code.trim());
+    const { path, remove } = await temporary();
+    try {
+      const written = join(path, 'tuned.onnx');
+      expect(await run(program, [written])).toMatchObject({ exit: 0, stdout: expect.stringMatching(/loss .+ before/) });
+      const { graph, weights } = importOnnx(new Uint8Array(await readFile(written)));
+      expect(graph.outputs.map(({ name }) => name)).toContain('logits');
+      expect([...weights.keys()].some((name) => name.startsWith('head'))).toBe(true);
+    } finally {
+      await remove();
+    }
   });
 
   it('says what it takes, and refuses a number that is none', async () => {
