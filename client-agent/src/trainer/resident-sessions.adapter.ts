@@ -36,7 +36,9 @@ export class ResidentSessions {
     const made = known ?? this.load(purpose, make);
     this.sessions.set(key, made);
     if (known === undefined) {
-      made.catch(() => this.sessions.delete(key));
+      made.catch(() => {
+        if (this.sessions.get(key) === made) this.sessions.delete(key);
+      });
       this.evict();
     }
     return made;
@@ -52,10 +54,8 @@ export class ResidentSessions {
     for (const [key, session] of this.sessions) {
       if (this.sessions.size <= keptSessions) return;
       this.sessions.delete(key);
-      session.then(
-        ({ session: unused }) => unused.dispose(),
-        () => undefined,
-      );
+      // What did not load was told to those who asked for it; what cannot be freed must not end the process.
+      session.then(({ session: unused }) => unused.dispose()).catch(() => undefined);
     }
   }
 }
