@@ -22,6 +22,7 @@ export async function openStatusFile(
   let writing: Promise<void> | undefined;
   let isStale = false;
   let writtenAtMs = nowMs();
+  let timer: NodeJS.Timeout | undefined;
   const write = async (): Promise<void> => {
     while (isStale) {
       isStale = false;
@@ -35,15 +36,27 @@ export async function openStatusFile(
     });
     return writing;
   };
+  /** The last progress before a pause has none after it that would bring it to the disk. */
+  const writeLater = (waitMs: number): void => {
+    if (timer !== undefined) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      flush().catch(onError);
+    }, waitMs);
+    timer.unref();
+  };
   await replaceFile(file, `${JSON.stringify(status, null, 2)}\n`);
   return {
     record: (event) => {
       status = withEvent(status, event, nowMs());
       isStale = true;
-      if (event.event === 'progress' && nowMs() - writtenAtMs < progressEveryMs) return;
-      flush().catch(onError);
+      const waitMs = event.event === 'progress' ? progressEveryMs - (nowMs() - writtenAtMs) : 0;
+      if (waitMs <= 0) flush().catch(onError);
+      else writeLater(waitMs);
     },
     flush: async () => {
+      clearTimeout(timer);
+      timer = undefined;
       await flush().catch(onError);
       if (isStale) await flush().catch(onError);
     },
