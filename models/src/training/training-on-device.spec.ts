@@ -72,7 +72,7 @@ describe('a training whose weights stay on the device', () => {
 
   it('goes on from a checkpoint to the same bits', async () => {
     const whole = await train(job, tfjs);
-    let file = new Uint8Array();
+    let file: Uint8Array = new Uint8Array();
     await train(job, tfjs, {
       betweenRuns: async ({ step }, checkpoint) => {
         if (step === 7) file = encodeCheckpoint('job', await checkpoint());

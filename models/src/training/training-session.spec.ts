@@ -69,7 +69,7 @@ describe('training', () => {
     const whole = await train(short, onnxRuntime);
     await assert(
       asyncProperty(integer({ min: 1, max: 12 }), async (killedAfter) => {
-        let file = new Uint8Array();
+        let file: Uint8Array = new Uint8Array();
         const killed = train(short, onnxRuntime, {
           betweenRuns: async ({ step }, checkpoint) => {
             if (step === killedAfter) file = encodeCheckpoint('job', await checkpoint());
