@@ -112,7 +112,9 @@ export interface StoredTensor {
  */
 export function safetensorsLayout(head: Uint8Array, fileBytes: number): Map<string, StoredTensor> {
   const { header, dataStart } = readHeader(head);
-  const entries = Object.entries(header).flatMap(([name, value]) => (name === metadataKey ? [] : [readEntry(name, value)]));
+  const entries = Object.entries(header).flatMap(([name, value]) =>
+    name === metadataKey ? [] : [readEntry(name, value)],
+  );
   checkCoverage(entries, fileBytes - dataStart);
   return new Map(
     entries.map(({ name, dtype, shape, begin, end }) => [

@@ -25,7 +25,9 @@ Written by \`npm run docs:operators\` from \`models/src/operators/operator-table
 
 ${operators.length} operators: ${count((row) => gradientOf(row) === 'yes')} with a gradient, ${count((row) => gradientOf(row) === 'not yet')} whose gradient is not written yet (GRADIENT_MISSING names the node), ${count((row) => gradientOf(row) === 'none')} that have none (whole numbers, truth values, shapes). ${runtimes
     .map((runtime) => `${runtime} has ${count(withGradient(runtime))} of those with a gradient`)
-    .join(', ')}. Names are those of opset 21, to which files of other opsets are converted. Operators of another domain have it before their name.
+    .join(
+      ', ',
+    )}. Names are those of opset 21, to which files of other opsets are converted. Operators of another domain have it before their name.
 
 | operator | gradient | ${runtimes.join(' | ')} |
 |---|---|---|---|

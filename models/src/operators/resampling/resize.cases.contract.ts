@@ -7,7 +7,11 @@ import { floatOf, intOf, intsOf, stringOf } from '../site.js';
 const scales = (...data: number[]): ConstantInput => constant('float32', [data.length], data);
 
 /** A Resize by scales, or by sizes. */
-const by = (given: { scales?: number[]; sizes?: number[]; roi?: number[] }): NonNullable<GradientCase['constants']> => ({
+const by = (given: {
+  scales?: number[];
+  sizes?: number[];
+  roi?: number[];
+}): NonNullable<GradientCase['constants']> => ({
   1: given.roi === undefined ? 'left out' : scales(...given.roi),
   ...(given.scales === undefined ? { 2: 'left out' as const } : { 2: scales(...given.scales) }),
   ...(given.sizes !== undefined && { 3: ints(...given.sizes) }),
