@@ -7,7 +7,7 @@ import type { ProviderName } from './providers.js';
 export interface SessionOptions {
   /** Threads inside one operator; 1 gives the same bits on every run. */
   readonly threads: number;
-  /** 'inference' applies every optimisation of the runtime, 'training' only the cheap ones where the graph is large. */
+  /** 'inference' applies every optimisation of the runtime, 'training' those that keep the same bits in every form of a step. */
   readonly purpose: 'inference' | 'training';
   /** Where ONNX Runtime computes; what the provider has no kernel for runs on the CPU. Default: the CPU. */
   readonly provider?: ProviderName;
