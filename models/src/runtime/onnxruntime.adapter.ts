@@ -37,8 +37,8 @@ const errorsOnly = 3;
 const optimizedNodes = 5_000;
 
 /**
- * Inference has every optimisation. Training graphs have the fusions, measured 2 to 3 % of a transformer's step, but not the layouts of constants:
- * those are chosen otherwise in a loop, and several steps a run would not come to the bits of single ones.
+ * Inference has every optimisation. Training graphs have the fusions, but not the layouts of constants: those are chosen otherwise in a
+ * loop, and several steps a run would not come to the bits of single ones.
  */
 function levelOf(purpose: SessionOptions['purpose'], nodes: number): 'basic' | 'extended' | 'all' {
   if (purpose === 'inference') return 'all';

@@ -7,7 +7,8 @@ import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from './build-training-step.js';
 import { modelOf } from './gradient-graph.contract.js';
 import { loopOf } from './loop.js';
-import { firstState, nextState, scalarFeeds, targetOf } from './step-feeds.js';
+import { scalarFeeds, targetOf } from './step-feeds.js';
+import { firstState, nextState } from './step-state.contract.js';
 import type { ScalarRole, TargetRole, TrainingStep } from './training-step.js';
 
 function numbers(seed: number, ...shape: number[]): Tensor<'float32'> {

@@ -8,7 +8,8 @@ import type { Model } from '../graph/graph.js';
 import { onnxRuntime } from '../runtime/onnxruntime.adapter.js';
 import { modelOf } from './gradient-graph.contract.js';
 import { stepScalars } from './optimizers/step-scalars.js';
-import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from './step-feeds.js';
+import { scalarFeeds, targetOf } from './step-feeds.js';
+import { firstState, nextState, weightsIn } from './step-state.contract.js';
 import type { ScalarRole, TrainingStep } from './training-step.js';
 
 export interface Numbers {

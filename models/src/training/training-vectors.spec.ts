@@ -11,7 +11,8 @@ import { buildTrainingStep } from './build-training-step.js';
 import { gradientsOf, modelOf, relativeError } from './gradient-graph.contract.js';
 import type { OptimizerSpec } from './optimizers/optimizer-spec.js';
 import { stepScalars } from './optimizers/step-scalars.js';
-import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from './step-feeds.js';
+import { scalarFeeds, targetOf } from './step-feeds.js';
+import { firstState, nextState, weightsIn } from './step-state.contract.js';
 
 interface Numbers {
   readonly shape: readonly number[];

@@ -5,7 +5,8 @@ import type { Tensor } from '@graft/core/tensor';
 
 import { relativeError } from '../../training/gradient-graph.contract.js';
 import { stepScalars } from '../../training/optimizers/step-scalars.js';
-import { firstState, nextState, scalarFeeds } from '../../training/step-feeds.js';
+import { scalarFeeds } from '../../training/step-feeds.js';
+import { firstState, nextState } from '../../training/step-state.contract.js';
 import { slotsOf, type TrainingStep } from '../../training/training-step.js';
 import { onnxRuntime } from '../onnxruntime.adapter.js';
 import type { DeviceTensor, Feeds, Session } from '../runtime.js';

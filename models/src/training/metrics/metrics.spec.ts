@@ -7,7 +7,8 @@ import { tensor } from '@graft/core/tensor';
 import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from '../build-training-step.js';
 import { modelOf } from '../gradient-graph.contract.js';
-import { firstState, scalarFeeds, targetOf } from '../step-feeds.js';
+import { scalarFeeds, targetOf } from '../step-feeds.js';
+import { firstState } from '../step-state.contract.js';
 import type { LossSpec } from '../losses/loss-spec.js';
 import type { MetricSpec, TrainingStep } from '../training-step.js';
 

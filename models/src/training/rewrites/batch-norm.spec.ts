@@ -6,7 +6,8 @@ import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from '../build-training-step.js';
 import { float, readVectors, type HeadData, type Numbers } from '../golden-head.contract.js';
 import { modelOf, relativeError } from '../gradient-graph.contract.js';
-import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from '../step-feeds.js';
+import { scalarFeeds, targetOf } from '../step-feeds.js';
+import { firstState, nextState, weightsIn } from '../step-state.contract.js';
 import type { BatchNormMode, TrainingStep } from '../training-step.js';
 
 interface Vectors extends HeadData {

@@ -6,7 +6,8 @@ import type { Model } from '../../graph/graph.js';
 import { onnxRuntime } from '../../runtime/onnxruntime.adapter.js';
 import { buildTrainingStep } from '../build-training-step.js';
 import { modelOf, relativeError } from '../gradient-graph.contract.js';
-import { firstState, nextState, scalarFeeds, targetOf, weightsIn } from '../step-feeds.js';
+import { scalarFeeds, targetOf } from '../step-feeds.js';
+import { firstState, nextState, weightsIn } from '../step-state.contract.js';
 import type { LoraSpec } from '../training-step.js';
 import { factorNames, mergeLora, withLora } from './lora.js';
 
