@@ -1,5 +1,5 @@
 /** The engine: owns the runs whose leases this process holds, and turns what server and agents say into their events. */
-import type { Clock } from '@graft/core/clock';
+import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 import { ulid } from 'ulid';
 
@@ -32,6 +32,7 @@ export interface RoundsDependencies {
   /** 32 bytes that seal the secret keys of rounds. */
   readonly masterKey: Uint8Array;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly logger: Logger;
   readonly settings?: Partial<RunSettings>;
   /** Bytes of blobs to and from each agent since the coordinator started; without it rounds count none. */
@@ -44,11 +45,11 @@ export const renewEveryMs = 10_000;
 const activeWithinMs = 30_000;
 
 export function createRounds(dependencies: RoundsDependencies): Rounds {
-  const { store, hub, clock, logger } = dependencies;
+  const { store, hub, clock, timers, logger } = dependencies;
   const settings = { ...defaultRunSettings, ...dependencies.settings };
   const owners = new Map<string, RunOwner>();
   const activity = activityLog();
-  let renewal: NodeJS.Timeout | undefined;
+  let cancelRenewal: (() => void) | undefined;
 
   const reports: ReportDependencies = {
     store,
@@ -73,6 +74,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
         store.giveBack([owned.lease]).catch(logError(id, 'a lease could not be given back'));
       },
       clock,
+      timers,
       logger,
     });
     owners.set(runId, owner);
@@ -132,10 +134,15 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
       await owner.feed(() => ({ kind: 'restarted', connected: hub.connected() }));
       await owner.resume();
     }
-    renewal ??= setInterval(() => {
+    if (cancelRenewal === undefined) renewLater();
+  }
+
+  /** The next one is set before this one begins: a renewal that hangs stops no other. */
+  function renewLater(): void {
+    cancelRenewal = timers.after(renewEveryMs, () => {
+      renewLater();
       renew().catch(logError('', 'leases could not be renewed'));
-    }, renewEveryMs);
-    renewal.unref();
+    });
   }
 
   return {
@@ -161,7 +168,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     },
     activity: () => activity.all(),
     shutdown: async () => {
-      clearInterval(renewal);
+      cancelRenewal?.();
       await Promise.all([...owners.values()].map((owner) => owner.close()));
       const leases = [...owners.values()].map(({ lease }) => lease);
       owners.clear();

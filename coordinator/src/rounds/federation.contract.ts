@@ -12,6 +12,7 @@ import type * as wire from '@graft/protos/messages';
 import { foldUpdates, openUpdate } from '../compute/aggregate.adapter.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { blobDirectory, coordinatorIdentity, sealUpdate } from '../compute/sealing.contract.js';
+import { systemTimers } from '../server/timers.adapter.js';
 import { createRounds, type RoundsDependencies } from './create-rounds.driver.js';
 import type { EngineStore } from './engine-store.js';
 import type { StoredRun } from './material.js';
@@ -220,6 +221,7 @@ export async function federation<Store extends FederationStore>(
       work: fakeWork(blobs.store),
       masterKey,
       clock: { nowMs: () => Date.now() },
+      timers: systemTimers,
       logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
       settings: { gatherMs: 30, lostAfterMs: 150, retryMs: 20, attempts: 3 },
       ...changes,

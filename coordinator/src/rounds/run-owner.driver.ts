@@ -3,7 +3,7 @@
  * step, store state and effects in one transaction, and only then act. What is killed in between does the acting again
  * from the outbox; what loses its lease stops at once, because its next transaction is refused.
  */
-import type { Clock } from '@graft/core/clock';
+import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 
 import type { EngineStore, EventContext, Lease, OutboxRow, OwnedRun } from './engine-store.js';
@@ -33,6 +33,7 @@ export interface OwnerDependencies {
   /** Called once, when the run is over or lost. */
   onOver(runId: string): void;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly logger: Logger;
 }
 
@@ -49,18 +50,18 @@ export interface RunOwner {
   close(): Promise<void>;
 }
 
-/** Node's timers hold 31 bits of milliseconds. */
+/** Timers hold 31 bits of milliseconds at most. */
 const longestTimerMs = 2 ** 31 - 1;
 /** A pause before a result that could not be stored, or a deadline that changed nothing, comes again. */
 const againMs = 1000;
 
 export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDependencies): RunOwner {
-  const { store, clock, logger } = dependencies;
+  const { store, clock, timers, logger } = dependencies;
   const { runId } = lease;
   let run = first;
   let closed = false;
   let turn: Promise<unknown> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
+  let cancelTimer = (): void => undefined;
   /** A save failed and may have been stored all the same: what is in memory is not to be built on. */
   let uncertain = false;
   /** Outbox rows that are being performed here. */
@@ -106,8 +107,8 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
 
   /** Looks at what is stored even where nothing else happens: it may ask for work. */
   function recoverLater(): void {
-    clearTimeout(timer);
-    if (!closed) timer = setTimeout(() => void recover(), againMs);
+    cancelTimer();
+    if (!closed) cancelTimer = timers.after(againMs, () => void recover());
   }
 
   async function recover(): Promise<void> {
@@ -148,11 +149,11 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
 
   /** @param leastMs not sooner than this */
   function arm(leastMs: number): void {
-    clearTimeout(timer);
+    cancelTimer();
     const dueAtMs = wakeAtMs(run.machine);
     if (closed || dueAtMs === undefined) return;
     const afterMs = Math.min(longestTimerMs, Math.max(leastMs, dueAtMs - clock.nowMs()));
-    timer = setTimeout(() => void passTime(), afterMs);
+    cancelTimer = timers.after(afterMs, () => void passTime());
   }
 
   async function passTime(): Promise<void> {
@@ -190,7 +191,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
       } catch (error) {
         if (closed) return;
         logger.error({ runId, err: error }, 'a result could not be stored, it comes again');
-        await new Promise((resolve) => setTimeout(resolve, againMs));
+        await new Promise<void>((resolve) => timers.after(againMs, resolve));
       }
     }
   }
@@ -203,7 +204,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
 
   function retire(): void {
     closed = true;
-    clearTimeout(timer);
+    cancelTimer();
   }
 
   return {
@@ -216,7 +217,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     },
     retire,
     close: async () => {
-      clearTimeout(timer);
+      cancelTimer();
       await turn;
       retire();
     },

@@ -16,6 +16,7 @@ import type { Rounds } from '../rounds/rounds.js';
 import type { Database } from '../store/schema.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import type { Log } from './log.js';
+import { systemTimers } from './timers.adapter.js';
 
 export interface EngineOptions {
   readonly db: Kysely<Database>;
@@ -55,6 +56,7 @@ export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }
     meter,
     masterKey: keys.masterKey,
     clock,
+    timers: systemTimers,
     logger: log,
   });
   try {
