@@ -42,6 +42,46 @@ describe('a task', () => {
     expect(taskSpecSchema.parse(probe)).toMatchObject(probe);
   });
 
+  it('runs synchronous rounds with agents drawn by chance where it says nothing else', () => {
+    expect(taskSpecSchema.parse(probe)).toMatchObject({
+      policy: { kind: 'synchronous' },
+      selection: { tags: [], order: { kind: 'random' } },
+      deadline: {},
+    });
+  });
+
+  it('gets the limits of staleness and the knobs of utility where it leaves them out', () => {
+    const task = taskSpecSchema.parse({
+      ...probe,
+      policy: { kind: 'bufferedAsynchronous' },
+      selection: { tags: ['icu'], order: { kind: 'utility' } },
+      deadline: { patience: 2 },
+    });
+    expect(task.policy).toEqual({ kind: 'bufferedAsynchronous', maxStaleness: 10 });
+    expect(task.selection.order).toEqual({ kind: 'utility', exploration: 0.2, slownessPenalty: 2 });
+    expect(taskSpecSchema.parse(task)).toEqual(task);
+  });
+
+  it.each([
+    [
+      'a policy nobody knows',
+      { policy: { kind: 'asynchronous' } },
+      /synchronous.*bufferedAsynchronous.*semiSynchronous/,
+    ],
+    [
+      'a staleness whose keys would have to be kept for ever',
+      { policy: { kind: 'bufferedAsynchronous', maxStaleness: 65 } },
+      /64/,
+    ],
+    ['a staleness in synchronous rounds', { policy: { kind: 'synchronous', maxStaleness: 1 } }, /maxStaleness/],
+    ['a tag that is no word', { selection: { tags: ['ICU north'] } }, /lower-case/],
+    ['less patience than an answer takes', { deadline: { patience: 0.5 } }, /at least 1/],
+    ['an exploration of more than all', { selection: { order: { kind: 'utility', exploration: 2 } } }, /exploration|1/],
+  ])('with %s is refused with a message that says what holds', (_, change, message) => {
+    const result = taskSpecSchema.safeParse({ ...probe, ...change });
+    expect(result.error?.message).toMatch(message);
+  });
+
   it.each([
     ['an unknown field', { ...fit, learningrate: 1 }],
     ['a name that is no file name', { ...fit, name: '../x' }],

@@ -5,6 +5,7 @@ import { limits as systemLimits } from '@graft/core/limits';
 
 import { blobRefSchema, labelsSchema } from './pipeline.js';
 import { preprocessingSchema } from './preprocessing.js';
+import { deadlineSchema, roundPolicySchema, selectionSchema } from './schedule/round-policy.js';
 import { trainingSchema } from './training-spec.js';
 
 /** A name in the library, on a command line and in a path. */
@@ -48,6 +49,9 @@ const schedule = {
     .min(100)
     .max(7 * 24 * 3_600_000),
   limits: updateLimitsSchema.prefault({}),
+  policy: roundPolicySchema.prefault({ kind: 'synchronous' }),
+  selection: selectionSchema.prefault({}),
+  deadline: deadlineSchema.prefault({}),
 };
 
 /** Fine-tune a model of the library on the agents' labelled examples. */
