@@ -38,6 +38,7 @@ export interface ConnectRequest {
   readonly agentVersion: string;
   readonly clockMs: number;
   readonly capabilities?: Capabilities | null;
+  readonly paused?: string;
 }
 
 export interface Capabilities {
@@ -45,10 +46,12 @@ export interface Capabilities {
   readonly threads: number;
   readonly trainingExamples: number;
   readonly heldOutExamples: number;
+  readonly tags?: readonly string[];
+  readonly declinedTasks?: readonly string[];
 }
 
 /** `kind` is absent where a newer coordinator sends a kind that this version does not know. */
-export type Instruction = { readonly id: string } & (
+export type Instruction = { readonly id: string; readonly priority?: number; readonly task?: string } & (
   | { readonly kind: 'welcome'; readonly welcome: Welcome }
   | { readonly kind: 'train'; readonly train: TrainPlan }
   | { readonly kind: 'evaluate'; readonly evaluate: EvaluatePlan }
@@ -125,6 +128,8 @@ export interface HeartbeatRequest {
   readonly activity: string;
   readonly progress: number;
   readonly loss: number;
+  readonly paused?: string;
+  readonly capabilities?: Capabilities | null;
 }
 
 export interface HeartbeatResponse {
