@@ -5,6 +5,7 @@ import { dataErrors } from './errors/data.js';
 import { modelErrors } from './errors/model.js';
 import { privacyErrors } from './errors/privacy.js';
 import type { ErrorRow } from './errors/row.js';
+import { storeErrors } from './errors/stores.js';
 
 export const errorCatalogue = {
   ...coordinatorErrors,
@@ -12,6 +13,7 @@ export const errorCatalogue = {
   ...modelErrors,
   ...dataErrors,
   ...privacyErrors,
+  ...storeErrors,
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorCatalogue;
