@@ -10,11 +10,12 @@ import { dirname, join } from 'node:path';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import { partialsToSweep, type Partial, type SweepLimits } from '@graft/protos/transfer/partials';
 
-import type { BlobStore } from './blob-store.js';
+import type { BlobStore, Swept } from './blob-store.js';
 
 /** The file system calls that may fail; tests replace them. */
-export type BlobFiles = Pick<typeof fs, 'mkdir' | 'open' | 'readFile' | 'rename' | 'rm' | 'stat'>;
+export type BlobFiles = Pick<typeof fs, 'mkdir' | 'open' | 'readdir' | 'readFile' | 'rename' | 'rm' | 'stat'>;
 
 const { chunkBytes } = limits;
 
@@ -39,12 +40,7 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
   await files.mkdir(join(directory, 'partial'), { recursive: true, mode: 0o700 });
 
   async function sizeOf(file: string): Promise<number | undefined> {
-    try {
-      return (await files.stat(file)).size;
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return undefined;
-      throw error;
-    }
+    return (await files.stat(file).catch(missing))?.size;
   }
 
   /** Makes the names in a directory durable. */
@@ -193,6 +189,20 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     return { hash, sizeBytes };
   }
 
+  /** Also finds what a `put` that was killed left. */
+  async function sweepPartials(limits: SweepLimits): Promise<Swept> {
+    const found: Partial[] = [];
+    for (const name of await files.readdir(join(directory, 'partial'))) {
+      const file = await files.stat(join(directory, 'partial', name)).catch(missing);
+      if (file !== undefined) found.push({ name, sizeBytes: file.size, writtenAtMs: file.mtimeMs });
+    }
+    const swept = partialsToSweep(found, limits);
+    for (const { name } of swept) {
+      await inTurn(name, async () => files.rm(join(directory, 'partial', name), { force: true }));
+    }
+    return { count: swept.length, sizeBytes: swept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+  }
+
   return {
     has: (hash) => sizeOf(path(hash)),
     put,
@@ -209,8 +219,13 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
         await files.rm(path(hash), { force: true });
         await files.rm(partialPath(hash), { force: true });
       }),
+    sweepPartials,
     path,
   };
+}
+
+function missing(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
 }
 
 /** Writes all of `bytes`; one write may take fewer. */

@@ -53,6 +53,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
     wholeBlobs(() => store);
     receivedBlobs(() => store);
     receivedTogether(() => store);
+    forgottenBlobs(() => store);
   });
 }
 
@@ -208,5 +209,42 @@ function receivedTogether(store: () => BlobStore): void {
       }),
       { numRuns: 30 },
     );
+  });
+}
+
+/** Times are the store's own: a sweep happens `afterMs` from now. */
+const sweepAfter = (afterMs: number, maxBytes = Infinity) => ({
+  atMs: Date.now() + afterMs,
+  maxAgeMs: 3_600_000,
+  maxBytes,
+  graceMs: 60_000,
+});
+
+function forgottenBlobs(store: () => BlobStore): void {
+  test('what was received of a blob that nobody finishes is swept when it is old, and the sender may start again', async () => {
+    const bytes = sampleBytes(2 * chunkBytes + 5);
+    const hash = hashOf(bytes);
+    await send(store(), bytes, 2);
+    expect(await store().sweepPartials(sweepAfter(600_000))).toEqual({ count: 0, sizeBytes: 0 });
+    expect(await store().partial(hash)).toBe(2);
+    expect(await store().sweepPartials(sweepAfter(4_000_000))).toEqual({ count: 1, sizeBytes: 2 * chunkBytes });
+    expect(await store().partial(hash)).toBe(0);
+    await send(store(), bytes);
+    expect(await store().finish(hash, bytes.byteLength)).toEqual({ hash, sizeBytes: bytes.byteLength });
+  });
+
+  test('what was received is swept when it takes too much room, but not while it is being received', async () => {
+    const bytes = sampleBytes(2 * chunkBytes);
+    await send(store(), bytes, 1);
+    expect((await store().sweepPartials(sweepAfter(0, 0))).count).toBe(0);
+    expect((await store().sweepPartials(sweepAfter(600_000, chunkBytes))).count).toBe(0);
+    expect((await store().sweepPartials(sweepAfter(600_000, 0))).count).toBe(1);
+    expect(await store().partial(hashOf(bytes))).toBe(0);
+  });
+
+  test('a sweep leaves whole blobs alone', async () => {
+    const { hash } = await store().put(sampleBytes(10));
+    await store().sweepPartials(sweepAfter(1e12, 0));
+    expect(await store().has(hash)).toBe(10);
   });
 }

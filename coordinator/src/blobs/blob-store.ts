@@ -1,5 +1,6 @@
 /** Bytes addressed by their sha256: models, checkpoints, sealed updates, data sets. A port; adapters differ in where the bytes lie. */
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import type { SweepLimits } from '@graft/protos/transfer/partials';
 
 export interface BlobStore {
   /** Size in bytes, or undefined where the blob is not stored whole. */
@@ -21,6 +22,14 @@ export interface BlobStore {
   finish(hash: string, sizeBytes: number): Promise<BlobRef>;
   /** Removes a blob, or what was received of it; removing what is not there changes nothing. */
   delete(hash: string): Promise<void>;
+  /** Deletes what was received of blobs that nobody finishes, by `partialsToSweep`. Answers how many and their bytes. */
+  sweepPartials(limits: SweepLimits): Promise<Swept>;
   /** Where the file of a whole blob lies, for workers that read it themselves. */
   path(hash: string): string;
+}
+
+/** What a sweep deleted. */
+export interface Swept {
+  readonly count: number;
+  readonly sizeBytes: number;
 }

@@ -28,20 +28,25 @@ const rows: Readonly<Record<string, Row>> = {
   ExpiredToken: ['BLOB_STORE_REFUSED', () => 'AWS_SESSION_TOKEN has expired'],
   CredentialsProviderError: [
     'BLOB_STORE_REFUSED',
-    () => 'there are no credentials for --blobs: set GRAFT_BLOBS_ACCESS_KEY and GRAFT_BLOBS_SECRET_KEY, or give this machine a role',
+    () =>
+      'there are no credentials for --blobs: set GRAFT_BLOBS_ACCESS_KEY and GRAFT_BLOBS_SECRET_KEY, or give this machine a role',
   ],
   RequestTimeTooSkewed: [
     'BLOB_STORE_REFUSED',
     (s) => `the clock of this machine and that of ${place(s)} differ by more than S3 allows: set it (NTP)`,
   ],
-  AuthorizationHeaderMalformed: ['BLOB_STORE_REFUSED', (s) => `--blobs-region: ${place(s)} does not take region '${s.region}'`],
+  AuthorizationHeaderMalformed: [
+    'BLOB_STORE_REFUSED',
+    (s) => `--blobs-region: ${place(s)} does not take region '${s.region}'`,
+  ],
   PermanentRedirect: [
     'BLOB_STORE_REFUSED',
     (s) => `--blobs-region: bucket '${s.bucket}' does not lie in region '${s.region}'`,
   ],
   AccessDenied: [
     'BLOB_STORE_REFUSED',
-    (s) => `${place(s)} denies access to bucket '${s.bucket}': the key needs to get, put, list and delete objects under '${s.prefix}'`,
+    (s) =>
+      `${place(s)} denies access to bucket '${s.bucket}': the key needs to get, put, list and delete objects under '${s.prefix}'`,
   ],
   InsufficientStorage: ['DISK_FULL', (s) => `no space is left for blobs in bucket '${s.bucket}' at ${place(s)}`],
   QuotaExceeded: ['DISK_FULL', (s) => `the quota of bucket '${s.bucket}' at ${place(s)} is used up`],
@@ -49,7 +54,11 @@ const rows: Readonly<Record<string, Row>> = {
 };
 
 /** HEAD requests have no body, and so no name: their status stands for it. */
-const byStatus: Readonly<Record<number, string>> = { 301: 'PermanentRedirect', 403: 'AccessDenied', 507: 'InsufficientStorage' };
+const byStatus: Readonly<Record<number, string>> = {
+  301: 'PermanentRedirect',
+  403: 'AccessDenied',
+  507: 'InsufficientStorage',
+};
 
 const unreachable = new Set([
   'ENOTFOUND',
@@ -83,11 +92,16 @@ export function s3Error(error: unknown, settings: S3Settings): unknown {
   if (error instanceof GraftError) return error;
   const { name = '', code = '', message = '' } = Object(error) as Failure;
   const status = statusOf(error) ?? 0;
-  const row = rows[name] ?? (/no space left/iu.test(message) ? rows['InsufficientStorage'] : rows[byStatus[status] ?? '']);
+  const row =
+    rows[name] ?? (/no space left/iu.test(message) ? rows['InsufficientStorage'] : rows[byStatus[status] ?? '']);
   if (row !== undefined) return new GraftError(row[0], row[1](settings), { cause: error });
   if (!unreachable.has(code) && !unreachable.has(name) && status < 500) return error;
   const said = [code, message].find((text) => text !== '') ?? name;
-  return new GraftError('BLOB_STORE_UNAVAILABLE', `--blobs-endpoint: ${place(settings)} does not answer as it should (${said})`, {
-    cause: error,
-  });
+  return new GraftError(
+    'BLOB_STORE_UNAVAILABLE',
+    `--blobs-endpoint: ${place(settings)} does not answer as it should (${said})`,
+    {
+      cause: error,
+    },
+  );
 }

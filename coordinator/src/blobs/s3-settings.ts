@@ -29,7 +29,9 @@ const prefixForm = /^[\w.-]+(\/[\w.-]+)*$/u;
 export function s3Settings(location: string, options: S3Options = {}): S3Settings {
   const [, bucket = '', path = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/su.exec(location) ?? [];
   if (!bucketForm.test(bucket)) {
-    throw invalid(`--blobs: '${location}' is not s3://BUCKET or s3://BUCKET/PREFIX (a bucket has 3 to 63 of a-z 0-9 . -)`);
+    throw invalid(
+      `--blobs: '${location}' is not s3://BUCKET or s3://BUCKET/PREFIX (a bucket has 3 to 63 of a-z 0-9 . -)`,
+    );
   }
   const prefix = path.replace(/\/+$/u, '');
   if (prefix !== '' && !prefixForm.test(prefix)) {
@@ -47,7 +49,8 @@ export function s3Settings(location: string, options: S3Options = {}): S3Setting
     prefix: prefix === '' ? '' : `${prefix}/`,
     region,
     ...(endpoint !== undefined && { endpoint }),
-    ...(accessKeyId !== undefined && secretAccessKey !== undefined && { credentials: { accessKeyId, secretAccessKey } }),
+    ...(accessKeyId !== undefined &&
+      secretAccessKey !== undefined && { credentials: { accessKeyId, secretAccessKey } }),
   };
 }
 

@@ -43,6 +43,11 @@ export function memoryBlobs(): MemoryBlobs {
       return { hash, sizeBytes };
     },
     delete: async (hash) => void stored.delete(hash),
+    sweepPartials: async () => {
+      const swept = [...partial.values()].flat();
+      partial.clear();
+      return { count: swept.length, sizeBytes: swept.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+    },
     path: (hash) => `memory:${hash}`,
   };
 }
