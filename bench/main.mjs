@@ -2,9 +2,10 @@
 import { run as crash } from './crash.mjs';
 import { run as featureCache } from './feature-cache.mjs';
 import { run as overhead } from './overhead.mjs';
+import { run as swarm } from './swarm.mjs';
 import { run as train } from './train.mjs';
 
-const measurements = { overhead, crash, 'feature-cache': featureCache, train };
+const measurements = { overhead, crash, 'feature-cache': featureCache, swarm, train };
 const [name = '', ...args] = process.argv.slice(2);
 
 if (Object.hasOwn(measurements, name)) await measurements[name](args);
