@@ -7,11 +7,19 @@ export const agentViewSchema = z
     name: z.string().meta({ description: 'the name under which the site was invited' }),
     state: z.enum(['pending', 'active', 'revoked']),
     connected: z.boolean().meta({ description: 'has an open instruction stream now' }),
+    paused: z.string().optional().meta({ description: 'why it takes no work now; absent where it does' }),
     createdAtMs: z.int(),
     lastSeenAtMs: z.int().optional(),
     agentVersion: z.string().optional(),
     capabilities: z
-      .object({ device: z.string(), threads: z.int(), trainingExamples: z.int(), heldOutExamples: z.int() })
+      .object({
+        device: z.string().meta({ description: 'what training runs on: cpu, cuda or webgpu' }),
+        threads: z.int(),
+        trainingExamples: z.int(),
+        heldOutExamples: z.int(),
+        tags: z.array(z.string()).optional().meta({ description: 'words of the choice of the site' }),
+        declinedTasks: z.array(z.string()).optional().meta({ description: 'tasks that the site takes no part in' }),
+      })
       .optional(),
     activity: z
       .object({

@@ -20,7 +20,8 @@ const capabilitiesSchema = agentViewSchema.shape.capabilities;
 
 export interface AgentsPorts {
   readonly db: Kysely<Database>;
-  readonly connected: () => readonly string[];
+  /** Agents with an open stream, and why they take no work. */
+  readonly online: () => ReadonlyMap<string, { readonly paused: string }>;
   readonly activity: Rounds['activity'];
   /** Ends the agent's stream. */
   readonly disconnect: (agentId: string, error: GraftError) => void;
@@ -64,7 +65,7 @@ export function agentsRepository(ports: AgentsPorts): Agents {
     if (row === undefined) throw new GraftError('NOT_FOUND', `there is no agent '${idOrName}'`);
     return row;
   };
-  const view = (row: AgentRow): AgentView => viewOf(row, new Set(ports.connected()), ports.activity());
+  const view = (row: AgentRow): AgentView => viewOf(row, ports.online(), ports.activity());
   /** Who is revoked stays so, whoever else changes the agent at the same moment. */
   const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentRow> => {
     await inTransaction(db, async (transaction) => {
@@ -83,9 +84,9 @@ export function agentsRepository(ports: AgentsPorts): Agents {
   };
   return {
     list: async () => {
-      const [connected, activity] = [new Set(ports.connected()), ports.activity()];
+      const [online, activity] = [ports.online(), ports.activity()];
       const rows = await db.selectFrom('agents').selectAll().orderBy('name').orderBy('created_at_ms').execute();
-      return rows.map((row) => viewOf(row, connected, activity));
+      return rows.map((row) => viewOf(row, online, activity));
     },
     get: async (idOrName) => view(await find(idOrName)),
     approve: async (idOrName, by) => {
@@ -102,14 +103,20 @@ export function agentsRepository(ports: AgentsPorts): Agents {
   };
 }
 
-function viewOf(row: AgentRow, connected: ReadonlySet<string>, activity: ReturnType<Rounds['activity']>): AgentView {
+function viewOf(
+  row: AgentRow,
+  online: ReturnType<AgentsPorts['online']>,
+  activity: ReturnType<Rounds['activity']>,
+): AgentView {
   const capabilities = capabilitiesSchema.safeParse(row.capabilities ?? undefined);
   const said = activity.get(row.id);
+  const paused = online.get(row.id)?.paused ?? '';
   return {
     id: row.id,
     name: row.name,
     state: stateSchema.parse(row.state),
-    connected: row.state !== 'revoked' && connected.has(row.id),
+    connected: row.state !== 'revoked' && online.has(row.id),
+    ...(paused !== '' && { paused }),
     createdAtMs: row.created_at_ms,
     ...(row.last_seen_at_ms !== null && { lastSeenAtMs: row.last_seen_at_ms }),
     ...(row.version !== null && { agentVersion: row.version }),

@@ -131,7 +131,7 @@ describe('agents', () => {
   const agents = (): Agents =>
     agentsRepository({
       db: store.db,
-      connected: () => ['agent-p'],
+      online: () => new Map([['agent-p', { paused: '' }]]),
       activity: () =>
         new Map([['agent-p', { runId: 'r', round: 2, activity: 'training', progress: 0.5, loss: 1, atMs: 5 }]]),
       disconnect: (agentId) => void disconnected.push(agentId),

@@ -40,6 +40,8 @@ let blobs: MemoryBlobs;
 let agents: Map<string, KnownAgent>;
 let instructions: Map<string, wire.Instruction[]>;
 let calls: string[];
+/** Capabilities that agents named. */
+let said: wire.Capabilities[];
 let clients: FederationClient[];
 
 beforeAll(async () => {
@@ -50,6 +52,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   calls = [];
+  said = [];
   clients = [];
   blobs = memoryBlobs();
   instructions = new Map();
@@ -59,6 +62,7 @@ beforeEach(async () => {
     unsettled: async (agentId) => instructions.get(agentId) ?? [],
     connected: async (agentId) => void calls.push(`connected ${agentId}`),
     lost: async (agentId) => void calls.push(`lost ${agentId}`),
+    paused: async (agentId, reason) => void calls.push(`paused ${agentId}: ${reason}`),
     grants: granted,
     log: silentLog,
   });
@@ -78,7 +82,10 @@ beforeEach(async () => {
     tls: { key: tls.privateKeyPem, certificate: tls.certificatePem, clientCa: ca.certificatePem },
     service: federationService,
     handlers: federationHandlers({
-      agents: { find: async (id) => agents.get(id), seen: async () => undefined },
+      agents: {
+        find: async (id) => agents.get(id),
+        seen: async (_, { capabilities }) => void (capabilities && said.push(capabilities)),
+      },
       blobs,
       rounds,
       hub,
@@ -208,6 +215,27 @@ describe('Connect', () => {
     agents.set('one', { id: 'one', name: 'site one', state: 'pending' });
     expect(await follow((await clientOf('one')).connect(hello)).ended).toMatchObject({ code: 14 });
     expect(await follow((await clientOf('stranger')).connect(hello)).ended).toMatchObject({ code: 7 });
+  });
+
+  test('an agent that pauses is connected and not chosen from; what it offers is kept within bounds', async () => {
+    const client = await clientOf('one');
+    const stream = follow(client.connect({ ...hello, paused: 'outside its hours' }));
+    await until(() => stream.received.length === 1);
+    expect(hub.connected()).toEqual([]);
+    expect(hub.online().get('one')?.paused).toBe('outside its hours');
+    const idle = { runId: '', round: 0, activity: '', progress: 0, loss: 0 };
+    const capabilities = {
+      device: 'x'.repeat(1_000),
+      threads: 1,
+      trainingExamples: 1,
+      heldOutExamples: 0,
+      tags: Array.from({ length: 1_000 }, () => 'y'.repeat(1_000)),
+    };
+    await client.heartbeat({ ...idle, capabilities });
+    expect(hub.connected()).toEqual(['one']);
+    expect(said.at(-1)?.device).toHaveLength(32);
+    expect(said.at(-1)?.tags).toHaveLength(64);
+    expect(calls).toEqual(['connected one', 'paused one: ']);
   });
 
   test('a draining coordinator says when to come back, ends the streams, and lets nobody in', async () => {

@@ -40,7 +40,7 @@ const heartbeatMs = 5_000;
 const silentUploadMs = 120_000;
 
 export function federationHandlers(ports: FederationPorts): FederationHandlers {
-  const { agents, blobs, rounds, grants, log } = ports;
+  const { agents, blobs, rounds, hub, grants, clock, log } = ports;
   const admitted = <Request, Response>(
     answer: (agent: KnownAgent, request: Request) => Promise<Response>,
   ): ReturnType<typeof unary<Request, Response>> =>
@@ -50,7 +50,10 @@ export function federationHandlers(ports: FederationPorts): FederationHandlers {
   return {
     connect: serverStream(log, async (request, call) => connect(ports, request, call)),
     heartbeat: admitted(async (agent, request) => {
-      rounds.progress(agent.id, request);
+      await hub.paused(agent.id, pausedOf(request));
+      const { capabilities } = request;
+      if (capabilities) await agents.seen(agent.id, { atMs: clock.nowMs(), capabilities: bounded(capabilities) });
+      if (request.runId !== '') rounds.progress(agent.id, request);
       return { nextMs: heartbeatMs };
     }),
     download: serverStream(log, async (request, call) => download(ports, request, call)),
@@ -83,7 +86,7 @@ async function connect(
   await agents.seen(agent.id, {
     atMs,
     version: request.agentVersion.slice(0, 64),
-    ...(capabilities && { capabilities }),
+    ...(capabilities && { capabilities: bounded(capabilities) }),
   });
   const stream = instructionStream(call, log);
   call.once('close', () => {
@@ -94,7 +97,25 @@ async function connect(
   if (call.cancelled || call.destroyed) return;
   log.info({ agentId: agent.id, name: agent.name, agentVersion: request.agentVersion }, 'agent connected');
   const welcome = { protocol, coordinatorVersion: ports.version, heartbeatMs, clockMs: atMs };
-  await hub.open(agent.id, stream, { id: 'welcome', kind: 'welcome', welcome });
+  await hub.open(agent.id, stream, {
+    welcome: { id: 'welcome', kind: 'welcome', welcome },
+    paused: pausedOf(request),
+  });
+}
+
+/** Why the agent takes no work, as it may be shown; empty where it does. */
+function pausedOf({ paused = '' }: Pick<wire.ConnectRequest, 'paused'>): string {
+  return paused.slice(0, 200);
+}
+
+/** Most words of a site about itself, and the longest of them. */
+const words = { most: 64, longest: 128 };
+
+/** What a site says of itself is kept and shown: no more than a site needs. */
+function bounded(said: wire.Capabilities): wire.Capabilities {
+  const few = (list: readonly string[] = []): string[] =>
+    list.slice(0, words.most).map((word) => word.slice(0, words.longest));
+  return { ...said, device: said.device.slice(0, 32), tags: few(said.tags), declinedTasks: few(said.declinedTasks) };
 }
 
 function instructionStream(

@@ -79,7 +79,7 @@ export interface Heartbeat {
 export interface InstructionHub {
   /** Instructions of this agent changed: send every unsettled row on its stream, if it has one. Never throws. */
   wake(agentId: string): void;
-  /** Agents with an open instruction stream now. */
+  /** Agents with an open instruction stream that take work now. */
   connected(): readonly string[];
 }
 

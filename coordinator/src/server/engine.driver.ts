@@ -42,8 +42,12 @@ export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }
   const { aggregator, work } = startWorkers(blobDirectory, log);
   const hub = createHub({
     unsettled: unsettledInstructions(db),
-    connected: async (agentId) => rounds.agentConnected(agentId),
+    connected: async (agentId, paused) => {
+      if (paused === '') await rounds.agentConnected(agentId);
+    },
     lost: async (agentId) => rounds.agentLost(agentId),
+    // A site that takes no work is no member of a round, whether its stream is open or not.
+    paused: async (agentId, reason) => (reason === '' ? rounds.agentConnected(agentId) : rounds.agentLost(agentId)),
     grants: granted,
     log,
   });

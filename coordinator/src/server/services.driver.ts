@@ -42,7 +42,7 @@ export function createServices(options: ServicesOptions): Services {
   return {
     agents: agentsRepository({
       db,
-      connected: () => hub.connected(),
+      online: () => hub.online(),
       activity: () => rounds.activity(),
       disconnect: (agentId, error) => hub.disconnect(agentId, error),
       clock,
@@ -64,7 +64,7 @@ export function createServices(options: ServicesOptions): Services {
     },
     metrics: createMetrics({
       counts: storedCounts(db),
-      connectedAgents: () => hub.connected().length,
+      connectedAgents: () => hub.online().size,
       transferred: () => engine.meter.total(),
       eventLoop: options.eventLoop,
     }),
@@ -94,7 +94,7 @@ function systemReport({ engine, eventLoop, startedAtMs, doors, caFingerprint, cl
     eventLoopDelayMaxMs: eventLoop.maxMs(),
     bytesUp: up,
     bytesDown: down,
-    connectedAgents: engine.hub.connected().length,
+    connectedAgents: engine.hub.online().size,
     ...doors,
     caFingerprint,
   };

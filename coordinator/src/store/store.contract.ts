@@ -208,7 +208,7 @@ function agentContract(store: () => Store): void {
     const agents = (): Agents =>
       agentsRepository({
         db: store().db,
-        connected: () => [],
+        online: () => new Map(),
         activity: () => new Map(),
         disconnect: () => undefined,
         clock,
