@@ -224,6 +224,9 @@ describe('a prepared task', () => {
           windowMs: 1000,
           gate: { margin: 0, worstSiteMargin: 0, int8Margin: 0 },
           limits: { maxExamples: 10, maxNormRatio: 10 },
+          policy: { kind: 'synchronous' },
+          selection: { tags: [], order: { kind: 'random' } },
+          deadline: {},
         },
         model: {
           card,

@@ -28,7 +28,7 @@ export function runPlan(
   of: { readonly runId: string; readonly taskId: string; readonly seed: number; readonly rounds?: number },
   settings: RunSettings = defaultRunSettings,
 ): RunPlan {
-  const { cohort, windowMs, limits } = spec;
+  const { cohort, windowMs, limits, policy, selection, deadline } = spec;
   const gate = spec.kind === 'fit' ? spec.gate : { margin: 0, worstSiteMargin: 0, int8Margin: 0 };
   return {
     runId: of.runId,
@@ -45,5 +45,8 @@ export function runPlan(
     limits,
     gate,
     holdOut: spec.kind === 'fit' && spec.holdOut !== undefined,
+    policy,
+    selection,
+    deadline,
   };
 }

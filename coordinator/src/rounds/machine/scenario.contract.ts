@@ -19,6 +19,9 @@ export function planOf(changes: Partial<RunPlan> = {}): RunPlan {
     limits: { maxExamples: 1000, maxNormRatio: 10 },
     gate: { margin: 0.01, worstSiteMargin: 0.05, int8Margin: 0.01 },
     holdOut: false,
+    policy: { kind: 'synchronous' },
+    selection: { tags: [], order: { kind: 'random' } },
+    deadline: {},
     ...changes,
   };
 }

@@ -3,6 +3,7 @@
  * weights and updates are not, they are blobs and rows that this names.
  */
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
+import type { Deadline, RoundPolicy, Selection } from '@graft/models/pipeline/schedule/round-policy';
 
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
 import type { GateDecision } from './gate.js';
@@ -48,6 +49,11 @@ export interface RunPlan {
   readonly gate: GateMargins;
   /** True where the coordinator holds examples of its own to evaluate on. */
   readonly holdOut: boolean;
+  /** When a round closes, and what becomes of updates that started from an earlier base. */
+  readonly policy: RoundPolicy;
+  /** Who may be asked, and who is asked first. */
+  readonly selection: Selection;
+  readonly deadline: Deadline;
 }
 
 /** What an update may claim and weigh. */
