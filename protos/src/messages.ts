@@ -105,6 +105,8 @@ export type TrainPlan = {
   readonly roundKey: Uint8Array;
   readonly roundKeySignature: Uint8Array;
   readonly deadlineMs: number;
+  readonly maxUploadBytesPerS?: number;
+  readonly maxDownloadBytesPerS?: number;
 } & (
   | { readonly work: 'fit'; readonly fit: Fit }
   | { readonly work: 'probe'; readonly probe: Probe }
@@ -139,6 +141,8 @@ export interface HeartbeatResponse {
 export interface DownloadRequest {
   readonly hash: string;
   readonly firstChunk: number;
+  readonly bases?: readonly string[];
+  readonly delta?: string;
 }
 
 export interface Chunk {
