@@ -4,8 +4,9 @@ import { coordinatorErrors } from './errors/coordinator.js';
 import { dataErrors } from './errors/data.js';
 import { modelErrors } from './errors/model.js';
 import { privacyErrors } from './errors/privacy.js';
+import { replicaErrors } from './errors/replicas.js';
 
-const tables = [coordinatorErrors, agentErrors, modelErrors, dataErrors, privacyErrors];
+const tables = [coordinatorErrors, agentErrors, modelErrors, dataErrors, privacyErrors, replicaErrors];
 
 describe('the error catalogue', () => {
   it('gives every code a number of its own, in the range of its table', () => {

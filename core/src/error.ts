@@ -4,6 +4,7 @@ import { coordinatorErrors } from './errors/coordinator.js';
 import { dataErrors } from './errors/data.js';
 import { modelErrors } from './errors/model.js';
 import { privacyErrors } from './errors/privacy.js';
+import { replicaErrors } from './errors/replicas.js';
 import type { ErrorRow } from './errors/row.js';
 import { storeErrors } from './errors/stores.js';
 
@@ -14,6 +15,7 @@ export const errorCatalogue = {
   ...dataErrors,
   ...privacyErrors,
   ...storeErrors,
+  ...replicaErrors,
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -23,6 +23,11 @@ export interface Database {
   instructions: InstructionsTable;
   audit: AuditTable;
   events: EventsTable;
+  replicas: ReplicasTable;
+  presence: PresenceTable;
+  inbox: InboxTable;
+  fold_jobs: FoldJobsTable;
+  shared_marks: SharedMarksTable;
 }
 
 interface ApiKeysTable {
@@ -183,4 +188,60 @@ interface EventsTable {
   kind: string;
   run_id: Nullable<string>;
   data: Json;
+}
+
+interface ReplicasTable {
+  id: string;
+  /** By the database's clock. */
+  expires_at_ms: number;
+  draining: boolean;
+  version: string;
+  started_at_ms: number;
+}
+
+/** The replica that holds an agent's instruction stream. */
+interface PresenceTable {
+  agent_id: string;
+  replica_id: string;
+  /** Raised with every stream, so that the end of an older one removes nothing. */
+  session: number;
+}
+
+/** Messages for the owner of a run, from replicas that do not own it. */
+interface InboxTable {
+  seq: Generated<number>;
+  run_id: string;
+  key: string;
+  /** A RunMessage. */
+  message: Json;
+  created_at_ms: number;
+  done_at_ms: Nullable<number>;
+  verdict: NullableJson;
+}
+
+interface FoldJobsTable {
+  fold_id: string;
+  place: number;
+  /** A FoldWork. */
+  work: Json;
+  /** Place of the job that takes the output. */
+  parent: Nullable<number>;
+  /** Jobs whose outputs this one still waits for. */
+  waits: number;
+  lease_owner: Nullable<string>;
+  lease_expires_at_ms: Nullable<number>;
+  /** Raised with every claim; a completion with an older one is refused. */
+  fence: number;
+  tries: number;
+  /** Blob reference of the partial sum. */
+  output: NullableJson;
+  failure: Nullable<string>;
+  done_at_ms: Nullable<number>;
+  created_at_ms: number;
+}
+
+/** What all replicas must have in common: fingerprints of secrets, the mark of the blob store. */
+interface SharedMarksTable {
+  name: string;
+  value: string;
 }
