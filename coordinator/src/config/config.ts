@@ -20,6 +20,17 @@ const configSchema = z.object({
   /** URL of a PostgreSQL database; absent for the embedded one. */
   db: z.string().min(1).optional(),
   logLevel: z.enum(logLevels).default('info'),
+  /** JSON lines for machines, or lines for people. */
+  logFormat: z.enum(['json', 'pretty']).default('json'),
+  /** Where traces go: otlp=http://host:4318; absent for none. */
+  traces: z
+    .string()
+    .regex(/^otlp=https?:\/\/[^\s]+$/u, 'must be otlp=http://host:port')
+    .optional(),
+  /** Agents that have metrics of their own; 0 for none. */
+  metricsAgents: z.coerce.number().int().min(0).max(10_000).default(200),
+  /** Silence on an agent's connection before the coordinator asks whether the host still lives, milliseconds; it waits up to 5 s for the answer. */
+  keepaliveMs: z.coerce.number().int().min(500).max(600_000).default(10_000),
 });
 
 export type Config = z.infer<typeof configSchema>;
@@ -34,6 +45,10 @@ const flags = {
   '--host': ['hosts', 'GRAFT_HOSTS'],
   '--db': ['db', 'GRAFT_DB'],
   '--log-level': ['logLevel', 'GRAFT_LOG_LEVEL'],
+  '--log-format': ['logFormat', 'GRAFT_LOG_FORMAT'],
+  '--traces': ['traces', 'GRAFT_TRACES'],
+  '--metrics-agents': ['metricsAgents', 'GRAFT_METRICS_AGENTS'],
+  '--keepalive-ms': ['keepaliveMs', 'GRAFT_KEEPALIVE_MS'],
 } as const satisfies Record<string, readonly [keyof Config, string]>;
 
 type Flag = keyof typeof flags;

@@ -30,6 +30,7 @@ export interface GrpcServerOptions {
   readonly tls: TlsMaterial;
   readonly service: ServiceDefinition;
   readonly handlers: UntypedServiceImplementation;
+  readonly keepalive?: Keepalive;
 }
 
 export interface GrpcServer {
@@ -41,13 +42,28 @@ export interface GrpcServer {
 // Its own log goes to the console; what it says there comes back as an error too.
 setLogVerbosity(logVerbosity.NONE);
 
-/** A dead peer is noticed after 5 + 5 s; the agents' own pings come every 20 s. */
-const keepalive = { 'grpc.keepalive_time_ms': 5_000, 'grpc.keepalive_timeout_ms': 5_000 };
+/**
+ * When a connection that says nothing is taken for dead. A process that dies closes its sockets, which is seen at once;
+ * a host that loses its power or its network says nothing, and only a ping that is not answered tells.
+ */
+export interface Keepalive {
+  /** Silence before a ping, milliseconds. */
+  readonly intervalMs: number;
+  /** Wait for its answer, milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** A dead host is noticed after 15 s; a thousand agents cost a hundred pings a second. */
+export const defaultKeepalive: Keepalive = { intervalMs: 10_000, timeoutMs: 5_000 };
 
 /** Starts a server. Throws PORT_IN_USE, naming port and flag. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { host, port, portFlag, tls } = options;
-  const server = new Server({ ...serverChannelOptions, ...keepalive });
+  const { host, port, portFlag, tls, keepalive = defaultKeepalive } = options;
+  const server = new Server({
+    ...serverChannelOptions,
+    'grpc.keepalive_time_ms': keepalive.intervalMs,
+    'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+  });
   widenServerWindow(server);
   server.addService(guardedService(options.service), options.handlers);
   const credentials = ServerCredentials.createSsl(

@@ -10,7 +10,9 @@ import type { Config } from '../config/config.js';
 import type { EnrolPorts } from '../enrolment/enrol.js';
 import { enrolmentHandlers } from '../enrolment/enrolment.grpc.js';
 import { federationHandlers, type FederationPorts } from '../federation/federation.grpc.js';
-import { bindError, startGrpcServer, type GrpcServer } from '../federation/grpc-server.driver.js';
+import { bindError, defaultKeepalive, startGrpcServer, type GrpcServer } from '../federation/grpc-server.driver.js';
+import { observedHandlers } from '../system/observed/grpc-handlers.adapter.js';
+import type { Telemetry } from '../system/telemetry.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import { address, listenHost } from './listen.adapter.js';
 
@@ -20,6 +22,7 @@ export interface DoorsOptions {
   readonly enrolment: Omit<EnrolPorts, 'federationAddress'>;
   readonly federation: FederationPorts;
   readonly clock: Clock;
+  readonly telemetry: Telemetry;
 }
 
 export interface AgentDoors {
@@ -36,6 +39,7 @@ export async function openAgentDoors({
   enrolment,
   federation,
   clock,
+  telemetry,
 }: DoorsOptions): Promise<AgentDoors> {
   const certificate = await createServerCertificate(keys.ca, config.hosts, { atMs: clock.nowMs() });
   const tls = { key: certificate.privateKeyPem, certificate: certificate.certificatePem };
@@ -49,7 +53,11 @@ export async function openAgentDoors({
       portFlag: '--grpc-port',
       tls: { ...tls, clientCa: keys.ca.certificatePem },
       service: federationService,
-      handlers: federationHandlers(federation),
+      handlers: observedHandlers(federationService, federationHandlers(federation), telemetry),
+      keepalive: {
+        intervalMs: config.keepaliveMs,
+        timeoutMs: Math.min(config.keepaliveMs, defaultKeepalive.timeoutMs),
+      },
     });
     opened.push(grpc);
     const grpcAddress = address(name, grpc.port);
@@ -59,7 +67,11 @@ export async function openAgentDoors({
       portFlag: '--enrol-port',
       tls,
       service: enrolmentService,
-      handlers: enrolmentHandlers({ ...enrolment, clock, federationAddress: () => grpcAddress }),
+      handlers: observedHandlers(
+        enrolmentService,
+        enrolmentHandlers({ ...enrolment, clock, federationAddress: () => grpcAddress }),
+        telemetry,
+      ),
     });
     opened.push(enrol);
     return {
