@@ -1,6 +1,7 @@
 /** The engine: owns the runs whose leases this process holds, and turns what server and agents say into their events. */
 import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
+import { readManifest } from '@graft/protos/sealed/admit-manifest.adapter';
 import { ulid } from 'ulid';
 
 import type { BlobStore } from '../blobs/blob-store.js';
@@ -35,6 +36,10 @@ export interface RoundsDependencies {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly settings?: Partial<RunSettings>;
+  /** Checks an agent's signature, which takes long; a simulation has a check of its own. */
+  readonly readManifest?: ReportDependencies['readManifest'];
+  /** A ULID where it is not given. */
+  readonly newRunId?: (atMs: number) => string;
   /** Bytes of blobs to and from each agent since the coordinator started; without it rounds count none. */
   readonly meter?: TransferMeter;
 }
@@ -47,6 +52,7 @@ const activeWithinMs = 30_000;
 export function createRounds(dependencies: RoundsDependencies): Rounds {
   const { store, hub, clock, timers, logger } = dependencies;
   const settings = { ...defaultRunSettings, ...dependencies.settings };
+  const newRunId = dependencies.newRunId ?? ulid;
   const owners = new Map<string, RunOwner>();
   const activity = activityLog();
   let cancelRenewal: (() => void) | undefined;
@@ -56,6 +62,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     blobs: dependencies.blobs,
     aggregator: dependencies.aggregator,
     masterKey: dependencies.masterKey,
+    readManifest: dependencies.readManifest ?? readManifest,
     owner: (runId) => owners.get(runId),
     owners: () => [...owners.values()],
   };
@@ -117,7 +124,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     const { seed } = options;
     const prepared = await dependencies.work.prepare({ taskId, seed, task, ...(model && { model }) });
     const released = await store.lastRelease(taskId);
-    const plan = runPlan(task, { ...options, taskId, runId: ulid(clock.nowMs()) }, settings);
+    const plan = runPlan(task, { ...options, taskId, runId: newRunId(clock.nowMs()) }, settings);
     const machine = newRun(plan, prepared.base, { atMs: clock.nowMs(), ...(released && { released }) });
     const run: StoredRun = { machine, material: prepared.material, transferred: { round: 1, agents: {} } };
     const owner = own({ run, lease: await store.create(run) });

@@ -14,7 +14,7 @@ import type { RoundRecord } from './machine/record.js';
 import type { ReleaseRow } from './release.js';
 import { stepRows, type InstructionKind, type RowSources } from './step-rows.js';
 
-interface StoredInstruction {
+export interface StoredInstruction {
   readonly id: string;
   readonly agentId: string;
   readonly runId: string;
@@ -25,6 +25,8 @@ interface StoredInstruction {
 
 export interface MemoryEngineStore extends EngineStore {
   readonly rows: {
+    readonly runs: ReadonlyMap<string, StoredLease & { readonly json: string }>;
+    readonly outbox: { seq: number; runId: string; effect: OutboxEffect; done: boolean }[];
     readonly instructions: StoredInstruction[];
     readonly checkpoints: { runId: string; round: number; weights: string; fp16: string }[];
     readonly releases: (ReleaseRow & { runId: string })[];
@@ -32,16 +34,27 @@ export interface MemoryEngineStore extends EngineStore {
     readonly events: { kind: string; data: Readonly<Record<string, unknown>> }[];
     readonly updates: { runId: string; round: number; agentId: string; accepted: boolean; nonce: string }[];
   };
+  /** The same store as another process sees it, which takes leases in its own name. */
+  as(owner: string): EngineStore;
   /** State of a run as a restart would find it. */
   stored(runId: string): Promise<StoredRun>;
   unsettled(agentId: string): Promise<wire.Instruction[]>;
   /** Runs that are stored, whoever owns them. */
   claimable(): Promise<readonly string[]>;
-  /** The n-th save from now dies, before it wrote or after; undefined lives on. */
   /** True once it has died. */
   isDead(): boolean;
+  /** The n-th save from now dies, before it wrote or after; undefined lives on. */
   dieAt(save: { readonly nth: number; readonly when: 'before' | 'after' } | undefined): void;
 }
+
+interface StoredLease {
+  readonly fence: number;
+  readonly owner?: string;
+  readonly endsAtMs: number;
+}
+
+/** Of the repository too. */
+const leaseMs = 30_000;
 
 export interface MemoryContents {
   readonly tasks: Readonly<Record<string, TaskSpec>>;
@@ -49,11 +62,18 @@ export interface MemoryContents {
   readonly signingKeys: Readonly<Record<string, Uint8Array>>;
 }
 
-export function memoryEngineStore(contents: MemoryContents, sources: RowSources): MemoryEngineStore {
-  const runs = new Map<string, { json: string; fence: number }>();
+/** @param nowMs the database's clock, by which leases end; without one it stands still */
+export function memoryEngineStore(
+  contents: MemoryContents,
+  sources: RowSources,
+  nowMs: () => number = () => 0,
+): MemoryEngineStore {
+  const runs = new Map<string, StoredLease & { readonly json: string }>();
   const outbox: { seq: number; runId: string; effect: OutboxEffect; done: boolean }[] = [];
   const updates: (ReportedUpdate & { runId: string; round: number; agentId: string; accepted: boolean })[] = [];
   const rows: MemoryEngineStore['rows'] = {
+    runs,
+    outbox,
     instructions: [],
     checkpoints: [],
     releases: [],
@@ -93,7 +113,7 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
     const stored = runs.get(runId);
     if (stored?.fence !== fence) throw new GraftError('LEASE_LOST', `run ${runId} has another owner`);
     const written = stepRows(before, result, context, sources);
-    runs.set(runId, { json: JSON.stringify(written.run), fence });
+    runs.set(runId, { ...stored, json: JSON.stringify(written.run) });
     for (const row of outbox) if (row.seq === context.doneSeq) row.done = true;
     const fresh = written.outbox.map((effect) => ({ seq: outbox.length + 1, runId, effect, done: false }));
     for (const row of fresh) outbox.push({ ...row, seq: outbox.length + 1 });
@@ -131,7 +151,38 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
   }
 
   const parse = (json: string): StoredRun => JSON.parse(json) as StoredRun;
-  return {
+  const leases = (owner: string): Pick<EngineStore, 'create' | 'claimAll' | 'renew' | 'giveBack'> => ({
+    create: async (run) => {
+      const { runId } = run.machine.plan;
+      runs.set(runId, { json: JSON.stringify(run), fence: 1, owner, endsAtMs: nowMs() + leaseMs });
+      return { runId, fence: 1 };
+    },
+    claimAll: async () =>
+      [...runs].flatMap(([runId, stored]) => {
+        const run = parse(stored.json);
+        const isFree = stored.owner === undefined || stored.owner === owner || stored.endsAtMs < nowMs();
+        if (!isOpen(run.machine) || !isFree) return [];
+        const fence = stored.fence + 1;
+        runs.set(runId, { json: stored.json, fence, owner, endsAtMs: nowMs() + leaseMs });
+        return [{ run, lease: { runId, fence } }];
+      }),
+    renew: async (held) =>
+      held.filter(({ runId, fence }) => {
+        const stored = runs.get(runId);
+        if (stored?.fence !== fence) return true;
+        runs.set(runId, { ...stored, endsAtMs: nowMs() + leaseMs });
+        return false;
+      }),
+    giveBack: async (held) => {
+      for (const { runId, fence } of held) {
+        const stored = runs.get(runId);
+        if (stored?.fence === fence) runs.set(runId, { json: stored.json, fence, endsAtMs: 0 });
+      }
+    },
+  });
+  const store: MemoryEngineStore = {
+    ...leases('test'),
+    as: (owner) => ({ ...store, ...leases(owner) }),
     rows,
     stored: async (runId) => parse(runs.get(runId)?.json ?? 'null'),
     unsettled: async (agentId) =>
@@ -143,20 +194,6 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
     model: async (name) => contents.models?.[name],
     signingKey: async (agentId) => contents.signingKeys[agentId],
     lastRelease: async () => undefined,
-    create: async (run) => {
-      const { runId } = run.machine.plan;
-      runs.set(runId, { json: JSON.stringify(run), fence: 1 });
-      return { runId, fence: 1 };
-    },
-    claimAll: async () =>
-      [...runs].flatMap(([runId, { json, fence }]) => {
-        const run = parse(json);
-        if (!isOpen(run.machine)) return [];
-        runs.set(runId, { json, fence: fence + 1 });
-        return [{ run, lease: { runId, fence: fence + 1 } }];
-      }),
-    renew: async (leases) => leases.filter(({ runId, fence }) => runs.get(runId)?.fence !== fence),
-    giveBack: async () => undefined,
     save: async (lease, before, result, context) => {
       checkDeath('before');
       const saved = save(lease, before, result, context);
@@ -189,4 +226,5 @@ export function memoryEngineStore(contents: MemoryContents, sources: RowSources)
       for (const row of rows.instructions) if (row.id === id) row.settled = true;
     },
   };
+  return store;
 }

@@ -2,7 +2,7 @@
 import { GraftError } from '@graft/core/error';
 import type { UpdateManifest } from '@graft/protos/messages';
 import { ciphertextBytes } from '@graft/protos/sealed/envelope';
-import { readManifest } from '@graft/protos/sealed/admit-manifest.adapter';
+import type { readManifest } from '@graft/protos/sealed/admit-manifest.adapter';
 
 import type { BlobStore } from '../blobs/blob-store.js';
 import type { Aggregator } from '../compute/aggregation.js';
@@ -22,6 +22,7 @@ export interface ReportDependencies {
   readonly blobs: Pick<BlobStore, 'has'>;
   readonly aggregator: Pick<Aggregator, 'open'>;
   readonly masterKey: Uint8Array;
+  readonly readManifest: typeof readManifest;
   readonly owner: (runId: string) => RunOwner | undefined;
   readonly owners: () => readonly RunOwner[];
 }
@@ -33,7 +34,7 @@ export async function receiveUpdate(
 ): Promise<Verdict> {
   const signingKey = await dependencies.store.signingKey(agentId);
   if (signingKey === undefined) return refusedVerdict('bad-signature', `agent ${agentId} has no key here`);
-  const read = readManifest(report, { agentId, signingKey });
+  const read = dependencies.readManifest(report, { agentId, signingKey });
   if (!read.admitted) return refuseUnread(agentId, read, dependencies);
   const { manifest } = read;
   const owner = dependencies.owner(manifest.runId);
