@@ -92,4 +92,13 @@ export const dataErrors = {
     title: 'A file of records cannot be read',
     fix: 'Write the file anew; the message says where it stops being one of its format.',
   },
+  TRACE_INVALID: {
+    number: 'GRAFT-4011',
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    exit: 4,
+    title: 'A trace of devices cannot be used',
+    fix: 'Correct the field that the message names; docs/scale.md shows both forms. Built in are: phones, hospitals.',
+  },
 } as const satisfies Record<string, ErrorRow>;
