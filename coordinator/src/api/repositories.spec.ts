@@ -16,7 +16,7 @@ import { memoryBlobs } from '../federation/memory-blobs.contract.js';
 import { modelsRepository } from '../models/models.repository.js';
 import { firstBrokenAudit } from '../store/audit.repository.js';
 import { openStore, type Store } from '../store/open-store.driver.js';
-import { storedCounts } from '../system/counts.repository.js';
+import { storedMetrics } from '../system/collected/stored.repository.js';
 import { tasksRepository } from '../tasks/tasks.repository.js';
 import { encodeInstruction } from '@graft/protos/message-codec.adapter';
 import { fitTaskSchema, probeTaskSchema } from '@graft/models/pipeline/task-spec';
@@ -295,5 +295,12 @@ test('unsettled instructions come oldest first with their own ids; events after 
     { kind: 'l', runId: 'r' },
   ]);
   expect(await storedEvents(store.db)(all[0]?.seq ?? 0, 10)).toHaveLength(1);
-  expect(await storedCounts(store.db)()).toEqual({ runs: { running: 1 }, rounds: {}, updates: {} });
+  expect(await storedMetrics(store.db).counts()).toEqual({
+    runs: { running: 1 },
+    rounds: {},
+    updates: {},
+    outbox: 0,
+    instructions: 3,
+    inbox: 0,
+  });
 });

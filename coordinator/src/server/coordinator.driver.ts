@@ -20,7 +20,11 @@ import { rateLimit } from '../enrolment/rate-limit.js';
 import { tokenRedemption } from '../enrolment/tokens.repository.js';
 import { lockDirectory } from '../store/directory-lock.adapter.js';
 import { openStore, type Store } from '../store/open-store.driver.js';
-import { eventLoopDelay } from '../system/metrics.adapter.js';
+import { collectGauges } from '../system/collected/gauges.js';
+import { storedMetrics } from '../system/collected/stored.repository.js';
+import { eventLoopDelay } from '../system/event-loop.adapter.js';
+import { observedBlobs } from '../system/observed/calls.adapter.js';
+import { observedDatabase } from '../system/observed/database.repository.js';
 import { openAgentDoors, openApiDoor, type AgentDoors } from './doors.driver.js';
 import { startEngine, type Engine, type EngineOptions } from './engine.driver.js';
 import { ensureFirstKey } from './first-key.adapter.js';
@@ -29,6 +33,7 @@ import { nestLogger } from './logger.adapter.js';
 import { portsFor, rememberPorts } from './ports.adapter.js';
 import { removeReadyFile, writeReadyFile, type Ready } from './ready-file.adapter.js';
 import { createServices } from './services.driver.js';
+import { openTelemetry } from './telemetry.driver.js';
 import { version } from './version.js';
 
 export interface Coordinator {
@@ -73,13 +78,15 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const store = await openLocked(directory, asked.db);
   closers.push(async () => store.close());
-  const { db } = store;
+  const { telemetry, metrics, close: closeTelemetry } = await openTelemetry(asked, log);
+  closers.push(closeTelemetry);
+  const db = observedDatabase(store.db, telemetry);
   const keys = await loadKeys(directory, startedAtMs);
   const caFingerprint = fingerprint(keys.ca.certificatePem);
 
   const blobDirectory = join(directory, 'blobs');
-  const blobs = await openBlobDirectory(blobDirectory);
-  const parts = { db, blobs, blobDirectory, keys, clock, log };
+  const blobs = observedBlobs(await openBlobDirectory(blobDirectory), telemetry);
+  const parts = { db, blobs, blobDirectory, keys, clock, log, telemetry };
   const engine = await startEngine(parts);
   closers.push(async () => engine.rounds.shutdown());
 
@@ -89,6 +96,9 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   closers.push(async () => doors.close(graceMs));
   const eventLoop = eventLoopDelay();
   closers.push(async () => eventLoop.close());
+  const connected = (): string[] => [...engine.hub.online().keys()];
+  const transferred = () => engine.meter.byAgent();
+  collectGauges(telemetry, { stored: storedMetrics(store.db), connected, transferred, eventLoop, clock });
   let isReady = true;
   const accessKeys = apiKeys(db, clock);
   if (await ensureFirstKey(directory, accessKeys)) log.info({ directory }, 'the first API key is in admin.key');
@@ -97,6 +107,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
     accessKeys,
     engine,
     eventLoop,
+    metrics,
     startedAtMs,
     doors,
     caFingerprint,
@@ -152,11 +163,12 @@ async function openLocked(directory: string, db: string | undefined): Promise<St
 
 /** The ports that agents call. */
 async function openDoors(config: Config, parts: EngineOptions, engine: Engine): Promise<AgentDoors> {
-  const { db, keys, blobs, log } = parts;
+  const { db, keys, blobs, log, telemetry } = parts;
   return openAgentDoors({
     config,
     keys,
     clock,
+    telemetry,
     federation: { ...engine, agents: agentDirectory(db), blobs, clock, log, version },
     enrolment: {
       ...tokenRedemption(db),

@@ -14,6 +14,10 @@ import { createRounds } from '../rounds/create-rounds.driver.js';
 import { engineStore } from '../rounds/engine-store.repository.js';
 import type { Rounds } from '../rounds/rounds.js';
 import type { Database } from '../store/schema.js';
+import { observedCompute } from '../system/observed/calls.adapter.js';
+import { observedEngineStore } from '../system/observed/engine-store.js';
+import type { Telemetry } from '../system/telemetry.js';
+import { roundTraceparent } from '../system/traces/round-trace.adapter.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import type { Log } from './log.js';
 import { systemTimers } from './timers.adapter.js';
@@ -25,6 +29,7 @@ export interface EngineOptions {
   readonly keys: CoordinatorKeys;
   readonly clock: Clock;
   readonly log: Log;
+  readonly telemetry: Telemetry;
 }
 
 export interface Engine {
@@ -36,10 +41,12 @@ export interface Engine {
 }
 
 /** Takes over the runs of a coordinator that died, and goes on with them. */
-export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }: EngineOptions): Promise<Engine> {
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const { db, blobs, blobDirectory, keys, clock, log, telemetry } = options;
   const granted = grants();
   const meter = transferMeter();
-  const { aggregator, work } = startWorkers(blobDirectory, log);
+  const workers = startWorkers(blobDirectory, log);
+  const work = observedCompute(workers.work, telemetry);
   const hub = createHub({
     unsettled: unsettledInstructions(db),
     connected: async (agentId, paused) => {
@@ -52,10 +59,13 @@ export async function startEngine({ db, blobs, blobDirectory, keys, clock, log }
     log,
   });
   const rounds: Rounds = createRounds({
-    store: engineStore(db, { owner: keys.instanceId, identity: keys.identity, masterKey: keys.masterKey, clock }),
+    store: observedEngineStore(
+      engineStore(db, { owner: keys.instanceId, identity: keys.identity, masterKey: keys.masterKey, clock }),
+      { telemetry, log, traceparentOf: roundTraceparent },
+    ),
     blobs,
     hub,
-    aggregator,
+    aggregator: observedCompute(workers.aggregator, telemetry),
     work,
     meter,
     masterKey: keys.masterKey,

@@ -17,9 +17,8 @@ import { modelsRepository } from '../models/models.repository.js';
 import { onnxExporter } from '../releases/export-onnx.driver.js';
 import { releasesRepository } from '../releases/releases.repository.js';
 import { runsRepository } from '../runs/runs.repository.js';
-import { storedCounts } from '../system/counts.repository.js';
-import { createMetrics, type EventLoopDelay } from '../system/metrics.adapter.js';
-import type { SystemReport } from '../system/system.js';
+import type { EventLoopDelay } from '../system/event-loop.adapter.js';
+import type { Metrics, SystemReport } from '../system/system.js';
 import { tasksRepository } from '../tasks/tasks.repository.js';
 import type { Engine, EngineOptions } from './engine.driver.js';
 import { version } from './version.js';
@@ -28,6 +27,7 @@ export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'b
   readonly engine: Engine;
   readonly accessKeys: ApiKeys;
   readonly eventLoop: EventLoopDelay;
+  readonly metrics: Metrics;
   readonly startedAtMs: number;
   readonly doors: { readonly grpcAddress: string; readonly enrolAddress: string };
   readonly caFingerprint: string;
@@ -62,12 +62,7 @@ export function createServices(options: ServicesOptions): Services {
         await sql`select 1`.execute(db);
       },
     },
-    metrics: createMetrics({
-      counts: storedCounts(db),
-      connectedAgents: () => hub.online().size,
-      transferred: () => engine.meter.total(),
-      eventLoop: options.eventLoop,
-    }),
+    metrics: options.metrics,
     system: () => systemReport(options),
   };
 }
