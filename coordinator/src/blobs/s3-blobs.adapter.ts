@@ -13,9 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import { partialsToSweep, type Partial, type SweepLimits } from '@graft/protos/transfer/partials';
 
 import { backoffMs } from '../store/backoff.js';
-import type { BlobStore } from './blob-store.js';
+import type { BlobStore, Swept } from './blob-store.js';
 import type { LocalCopies } from './local-copies.adapter.js';
 import type { S3Objects, StoredObject } from './s3-objects.adapter.js';
 
@@ -26,8 +27,8 @@ const rangeChunks = 8;
 const rememberedUploads = 1_000;
 /** The use of a blob is noted once in this time: a sweep spares what was used lately. */
 const noteUseMs = 3_600_000;
-const rangeAttempts = 4;
-const rangeBackoff = { firstMs: 100, longestMs: 2_000 };
+const attempts = 5;
+const backoff = { firstMs: 100, longestMs: 2_000 };
 
 export const blobKey = (hash: string): string => `blobs/${hash.slice(0, 2)}/${hash}`;
 export const usedKey = (hash: string): string => `used/${hash}`;
@@ -96,8 +97,8 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
         return await objects.range(key, start, end);
       } catch (error) {
         if (error instanceof GraftError && !error.row.retryable) throw error;
-        if (attempt >= rangeAttempts) throw error;
-        await sleep(backoffMs(rangeBackoff, attempt, Math.random()));
+        if (attempt >= attempts) throw error;
+        await sleep(backoffMs(backoff, attempt, Math.random()));
       }
     }
   }
@@ -125,8 +126,13 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
   /** Uploads the file of the directory, unless the bucket has it. */
   async function upload({ hash, sizeBytes }: BlobRef): Promise<void> {
     local.added(hash, sizeBytes);
-    if ((await found(hash))?.sizeBytes === sizeBytes) return;
-    await objects.putFile(blobKey(hash), local.store.path(hash), { sizeBytes, sha256: hash });
+    for (let attempt = 1; (await found(hash))?.sizeBytes !== sizeBytes; attempt++) {
+      if (await objects.putFile(blobKey(hash), local.store.path(hash), { sizeBytes, sha256: hash })) return;
+      // Another replica writes it at this moment, and may yet fail.
+      if (attempt >= attempts)
+        throw new GraftError('BLOB_STORE_UNAVAILABLE', `blob ${hash} is still being written by another`);
+      await sleep(backoffMs(backoff, attempt, Math.random()));
+    }
   }
 
   async function dropStaged(hash: string): Promise<void> {
@@ -180,6 +186,25 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
     return { hash, sizeBytes };
   }
 
+  /** What was received in the bucket, by any replica, and in the directory. */
+  async function sweepPartials(sweep: SweepLimits): Promise<Swept> {
+    const found = new Map<string, Partial & { readonly keys: string[] }>();
+    for await (const { key, sizeBytes, changedAtMs } of objects.list('partial/')) {
+      const name = key.split('/')[1] ?? '';
+      const known = found.get(name);
+      const writtenAtMs = Math.max(known?.writtenAtMs ?? 0, changedAtMs);
+      const keys = [...(known?.keys ?? []), key];
+      found.set(name, { name, sizeBytes: (known?.sizeBytes ?? 0) + sizeBytes, writtenAtMs, keys });
+    }
+    const swept = partialsToSweep([...found.values()], sweep);
+    for (const { name } of swept) {
+      staged.delete(name);
+      await objects.delete(found.get(name)?.keys ?? []);
+    }
+    await local.store.sweepPartials(sweep);
+    return { count: swept.length, sizeBytes: swept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+  }
+
   async function readChunk(hash: string, index: number): Promise<Uint8Array> {
     if ((await local.store.has(hash)) !== undefined) {
       local.used(hash);
@@ -221,6 +246,7 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
         await local.store.delete(hash);
         local.removed(hash);
       }),
+    sweepPartials,
     path: (hash) => local.store.path(hash),
     fetch,
     publish: (hash) =>

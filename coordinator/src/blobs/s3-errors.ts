@@ -21,6 +21,11 @@ const rows: Readonly<Record<string, Row>> = {
     'BLOB_STORE_REFUSED',
     (s) => `GRAFT_BLOBS_ACCESS_KEY (or AWS_ACCESS_KEY_ID): ${place(s)} does not know this access key`,
   ],
+  /** What versitygw calls it. */
+  XAdminUserNotFound: [
+    'BLOB_STORE_REFUSED',
+    (s) => `GRAFT_BLOBS_ACCESS_KEY (or AWS_ACCESS_KEY_ID): ${place(s)} does not know this access key`,
+  ],
   SignatureDoesNotMatch: [
     'BLOB_STORE_REFUSED',
     (s) => `GRAFT_BLOBS_SECRET_KEY (or AWS_SECRET_ACCESS_KEY) is not the secret of this access key at ${place(s)}`,
@@ -60,28 +65,16 @@ const byStatus: Readonly<Record<number, string>> = {
   507: 'InsufficientStorage',
 };
 
-const unreachable = new Set([
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'TimeoutError',
-  'AbortError',
-  'RequestTimeout',
-  'SlowDown',
-  'ServiceUnavailable',
-]);
+/** Of the network, in the message too: the SDK wraps what the system said. */
+const unreachable = /\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|EPIPE|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|socket hang up)\b/u;
+const busy = new Set(['TimeoutError', 'AbortError', 'RequestTimeout', 'SlowDown', 'ServiceUnavailable']);
 
 export const statusOf = (error: unknown): number | undefined => (Object(error) as Failure).$metadata?.httpStatusCode;
 
 /** True where the object is not there. */
 export const isMissing = (error: unknown): boolean => {
   const { name } = Object(error) as Failure;
-  return name === 'NoSuchKey' || (name !== 'NoSuchBucket' && statusOf(error) === 404);
+  return name === 'NoSuchKey' || name === 'NotFound';
 };
 
 /** True where a condition (If-None-Match) did not hold: the object is there already. */
@@ -95,8 +88,9 @@ export function s3Error(error: unknown, settings: S3Settings): unknown {
   const row =
     rows[name] ?? (/no space left/iu.test(message) ? rows['InsufficientStorage'] : rows[byStatus[status] ?? '']);
   if (row !== undefined) return new GraftError(row[0], row[1](settings), { cause: error });
-  if (!unreachable.has(code) && !unreachable.has(name) && status < 500) return error;
-  const said = [code, message].find((text) => text !== '') ?? name;
+  const said =
+    unreachable.exec(`${code} ${message}`)?.[0] ?? (busy.has(name) || status >= 500 ? `${name} ${message}` : undefined);
+  if (said === undefined) return error;
   return new GraftError(
     'BLOB_STORE_UNAVAILABLE',
     `--blobs-endpoint: ${place(settings)} does not answer as it should (${said})`,

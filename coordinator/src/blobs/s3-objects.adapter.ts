@@ -33,8 +33,12 @@ export interface S3Objects {
   range(key: string, start: number, end: number): Promise<Uint8Array | undefined>;
   /** False where the object is there already and `replace` is not set. */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
-  /** Stores a file, in parts where it is large; one that is there already stays. */
-  putFile(key: string, file: string, options: { readonly sizeBytes: number; readonly sha256: string }): Promise<void>;
+  /** Stores a file, in parts where it is large. False where the object is there already, or is being written by another. */
+  putFile(
+    key: string,
+    file: string,
+    options: { readonly sizeBytes: number; readonly sha256: string },
+  ): Promise<boolean>;
   list(prefix: string): AsyncIterable<StoredObject>;
   delete(keys: readonly string[]): Promise<void>;
   close(): void;
@@ -55,6 +59,9 @@ const connectionTimeoutMs = 5_000;
 const requestTimeoutMs = 60_000;
 /** The most that one delete request takes. */
 const deletedAtOnce = 1_000;
+
+// The SDK would print a line about later versions of Node.js into the operator's log.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 const base64 = (hex: string): string => Buffer.from(hex, 'hex').toString('base64');
 
@@ -116,7 +123,7 @@ export function s3Objects(settings: S3Settings): S3Objects {
     }
   }
 
-  async function putLarge(key: string, file: string): Promise<void> {
+  async function putLarge(key: string, file: string): Promise<boolean> {
     const body = createReadStream(file, { highWaterMark: 1 << 20 });
     try {
       await new Upload({
@@ -125,8 +132,10 @@ export function s3Objects(settings: S3Settings): S3Objects {
         partSize: partBytes,
         queueSize: partsAtOnce,
       }).done();
+      return true;
     } catch (error) {
       if (!isThereAlready(error)) throw s3Error(error, settings);
+      return false;
     } finally {
       body.destroy();
     }
@@ -152,7 +161,6 @@ export function s3Objects(settings: S3Settings): S3Objects {
       try {
         await client.send(new HeadBucketCommand({ Bucket }));
       } catch (error) {
-        if (isMissing(error)) throw s3Error({ name: 'NoSuchBucket' }, settings);
         // A HEAD answer has no body that says why; a list has.
         await asked(async () => client.send(new ListObjectsV2Command({ Bucket, Prefix: prefix, MaxKeys: 1 })));
         throw s3Error(error, settings);
@@ -165,7 +173,7 @@ export function s3Objects(settings: S3Settings): S3Objects {
       if (sizeBytes > partBytes) return putLarge(key, file);
       const pieces: Buffer[] = [];
       for await (const piece of createReadStream(file)) pieces.push(piece as Buffer);
-      await put(key, Buffer.concat(pieces), { sha256 });
+      return put(key, Buffer.concat(pieces), { sha256 });
     },
     list,
     delete: async (keys) => {
