@@ -6,6 +6,8 @@ import { GraftError } from '@graft/core/error';
 import { preprocessingSchema } from '@graft/models/pipeline/preprocessing';
 import type * as wire from '@graft/protos/messages';
 
+import type { Rates } from '../transfers/agent-paces.js';
+
 /** Blobs that one agent may read at the same time; a plan names about ten. */
 const readableBlobs = 4096;
 
@@ -18,26 +20,37 @@ const sealingBytes = (deltaBytes: number): number => 65_536 + Math.ceil(deltaByt
 interface Grant {
   /** In the order in which they were last named. */
   readonly readable: Set<string>;
+  /** Blobs of earlier instructions, read from the store when they are asked for. */
+  earlier?: Promise<ReadonlySet<string>>;
   largestUpload: number;
   uploadBytesLeft: number;
+  /** Of the plan that was sent last. */
+  rates: Rates;
 }
 
 export interface Grants {
   /** Notes what an instruction that is being sent to an agent allows it. */
   instructed(agentId: string, instruction: wire.Instruction): void;
   mayRead(agentId: string, hash: string): boolean;
+  /** Whether an instruction of now or earlier named the blob, also one that was settled before the coordinator started. */
+  mayHaveRead(agentId: string, hash: string): Promise<boolean>;
+  /** How fast blobs may pass, by the plan that was sent last. */
+  rates(agentId: string): Rates;
   /** Throws UPLOAD_UNEXPECTED where no plan asked for an upload, TOO_LARGE where it is more than the plan implies. */
   checkUpload(agentId: string, sizeBytes: number): void;
   /** Takes received bytes from what is left; throws TOO_LARGE where it is used up. */
   takeUploadBytes(agentId: string, bytes: number): void;
 }
 
-export function grants(): Grants {
+/** @param instructionsOf the latest instructions of an agent, settled or not; none where they are not kept */
+export function grants(
+  instructionsOf: (agentId: string) => Promise<readonly wire.Instruction[]> = async () => [],
+): Grants {
   const agents = new Map<string, Grant>();
   const of = (agentId: string): Grant => {
     const known = agents.get(agentId);
     if (known !== undefined) return known;
-    const fresh: Grant = { readable: new Set(), largestUpload: 0, uploadBytesLeft: 0 };
+    const fresh: Grant = { readable: new Set(), largestUpload: 0, uploadBytesLeft: 0, rates: {} };
     agents.set(agentId, fresh);
     return fresh;
   };
@@ -56,8 +69,22 @@ export function grants(): Grants {
       // An agent may have plans of several runs in hand: the largest of them counts.
       grant.largestUpload = Math.max(grant.largestUpload, uploadLimit(instruction.train));
       grant.uploadBytesLeft = uploadsPerPlan * grant.largestUpload;
+      const { maxUploadBytesPerS: up = 0, maxDownloadBytesPerS: down = 0 } = instruction.train;
+      grant.rates = { ...(up > 0 && { up }), ...(down > 0 && { down }) };
     },
     mayRead: (agentId, hash) => agents.get(agentId)?.readable.has(hash) ?? false,
+    mayHaveRead: async (agentId, hash) => {
+      const grant = of(agentId);
+      if (grant.readable.has(hash)) return true;
+      grant.earlier ??= instructionsOf(agentId).then((all) => new Set(all.flatMap(blobsOf)));
+      try {
+        return (await grant.earlier).has(hash);
+      } catch (error) {
+        delete grant.earlier;
+        throw error;
+      }
+    },
+    rates: (agentId) => agents.get(agentId)?.rates ?? {},
     checkUpload: (agentId, sizeBytes) => {
       const largest = agents.get(agentId)?.largestUpload ?? 0;
       if (largest === 0) throw new GraftError('UPLOAD_UNEXPECTED', `no plan asks agent ${agentId} for an upload`);

@@ -63,3 +63,19 @@ export function endWith(
 async function attempt<Value>(action: () => Promise<Value>): Promise<Value> {
   return action();
 }
+
+/** Resolves when the stream takes more, with the error of a stream that is closed; never rejects. */
+export async function written<Message>(
+  call: ServerWritableStream<never, Message> | ServerWritableStream<unknown, Message>,
+  message: Message,
+): Promise<Error | undefined> {
+  if (call.cancelled || call.destroyed) return new Error('the stream is closed');
+  return new Promise((resolve) => {
+    const closed = (): void => resolve(new Error('the stream was closed'));
+    call.once('close', closed);
+    call.write(message, (error: Error | null | undefined) => {
+      call.off('close', closed);
+      resolve(error ?? undefined);
+    });
+  });
+}
