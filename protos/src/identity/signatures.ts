@@ -44,17 +44,16 @@ export function signRoundKey(key: SigningKey, claim: RoundKeyClaim): Uint8Array 
 }
 
 export function verifyRoundKey(identityKey: Uint8Array, claim: RoundKeyClaim, signature: Uint8Array): boolean {
-  const unambiguous = !claim.runId.includes('\0') && claim.roundKey.byteLength === keyBytes;
-  return unambiguous && verify(identityKey, roundKeyMessage(claim), signature);
+  return isUnambiguous(claim) && verify(identityKey, roundKeyMessage(claim), signature);
 }
 
 /** By the agent's signing key, over the manifest's very bytes. */
 export function signUpdate(key: SigningKey, manifest: Uint8Array): Uint8Array {
-  return sign(key, message('update', manifest));
+  return sign(key, updateMessage(manifest));
 }
 
 export function verifyUpdate(signingKey: Uint8Array, manifest: Uint8Array, signature: Uint8Array): boolean {
-  return verify(signingKey, message('update', manifest), signature);
+  return verify(signingKey, updateMessage(manifest), signature);
 }
 
 /** By the coordinator's identity key, over the release manifest's very bytes. */
@@ -68,6 +67,15 @@ export function verifyRelease(identityKey: Uint8Array, manifest: Uint8Array, sig
 
 function enrolmentMessage({ token, csr, agreementKey }: EnrolmentClaim): Uint8Array {
   return message('enrolment', text(token), zero, csr, agreementKey);
+}
+
+/** The bytes that are signed for an update; for a verifier of another make. */
+export function updateMessage(manifest: Uint8Array): Uint8Array {
+  return message('update', manifest);
+}
+
+function isUnambiguous({ runId, roundKey }: RoundKeyClaim): boolean {
+  return !runId.includes('\0') && roundKey.byteLength === keyBytes;
 }
 
 function roundKeyMessage({ runId, round, roundKey }: RoundKeyClaim): Uint8Array {
