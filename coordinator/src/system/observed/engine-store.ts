@@ -2,7 +2,7 @@
 import type { Step } from '../../rounds/machine/effect.js';
 import type { RunState } from '../../rounds/machine/state.js';
 import { isOpen } from '../../rounds/machine/state.js';
-import type { EngineStore, EventContext } from '../../rounds/engine-store.js';
+import type { EngineStore, EventContext, OutboxRow } from '../../rounds/engine-store.js';
 import type { Log } from '../../server/log.js';
 import type { Telemetry } from '../telemetry.js';
 import { decided, membersByState, phasesSpent } from './round-steps.js';
@@ -17,11 +17,13 @@ export interface ObserveRounds {
 /** The store, observed. A failure of observing is never a failure of storing. */
 export function observedEngineStore(store: EngineStore, observe: ObserveRounds): EngineStore {
   const { telemetry } = observe;
+  const inHand = new Map<number, EffectInHand>();
   return {
     ...store,
     save: async (lease, before, result, context) => {
       const saved = await store.save(lease, before, result, context);
       noteStep(before.machine, result, context, observe);
+      noteEffects(inHand, saved.outbox, result.state, { context, observe });
       return saved;
     },
     renew: async (leases) => {
@@ -31,6 +33,41 @@ export function observedEngineStore(store: EngineStore, observe: ObserveRounds):
       return lost;
     },
   };
+}
+
+/** An effect of the outbox that is being performed, since when. */
+interface EffectInHand {
+  readonly effect: OutboxRow['effect'];
+  readonly startMs: number;
+}
+
+/** Effects that are remembered at once; those of a run that was lost stay until they are pushed out. */
+const maxInHand = 1_000;
+
+/** One span an effect, from the transaction that asks for it to the one that stores its result. */
+function noteEffects(
+  inHand: Map<number, EffectInHand>,
+  added: readonly OutboxRow[],
+  state: RunState,
+  {
+    context,
+    observe: { telemetry, traceparentOf },
+  }: { readonly context: EventContext; readonly observe: ObserveRounds },
+): void {
+  const done = context.doneSeq === undefined ? undefined : inHand.get(context.doneSeq);
+  if (done !== undefined && context.doneSeq !== undefined) {
+    const { effect, startMs } = done;
+    inHand.delete(context.doneSeq);
+    const { runId } = state.plan;
+    const attributes = { runId, round: effect.round, attempt: effect.attempt };
+    const parent = traceparentOf(runId, effect.round);
+    telemetry.span(`effect ${effect.kind}`, { parent, startMs, attributes }).end(undefined, state.atMs);
+  }
+  for (const { seq, effect } of added) inHand.set(seq, { effect, startMs: state.atMs });
+  for (const seq of inHand.keys()) {
+    if (inHand.size <= maxInHand) break;
+    inHand.delete(seq);
+  }
 }
 
 function noteStep(before: RunState, result: Step, context: EventContext, observe: ObserveRounds): void {
