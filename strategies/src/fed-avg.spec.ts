@@ -100,6 +100,19 @@ describe('federated averaging', () => {
     );
   });
 
+  it('lets a stale update count less of its share, and gives the rest to nobody', () => {
+    const ones = new Float32Array(length).fill(1);
+    const fresh = { delta: ones, offset: 0, exampleCount: 30 };
+    const stale = { delta: ones.map((one) => -one), offset: 0, exampleCount: 10, weight: 0.5 };
+    expect(mean([fresh, stale])).toEqual(ones.map(() => (30 - 5) / 40));
+    expect(mean([stale])).toEqual(ones.map(() => -0.5));
+  });
+
+  it.each([0, -1, 1.01, Number.NaN])('refuses a weight of %p', (weight) => {
+    const update = { delta: Float32Array.of(1), offset: 0, exampleCount: 1, weight };
+    expect(() => fedAvg.accumulate(fedAvg.init(1), update)).toThrow('a weight lies in (0, 1]');
+  });
+
   it.each([0, -1, 1.5, Number.NaN, Infinity])('refuses an example count of %p', (exampleCount) => {
     expect(() => fedAvg.accumulate(fedAvg.init(1), { delta: Float32Array.of(1), offset: 0, exampleCount })).toThrow(
       RangeError,

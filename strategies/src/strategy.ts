@@ -9,6 +9,8 @@ export interface Update {
   readonly offset: number;
   /** Examples it was trained on, at least 1. */
   readonly exampleCount: number;
+  /** How much of its share it counts, in (0, 1], less where it is stale; 1 where absent. */
+  readonly weight?: number;
 }
 
 export interface Strategy<Accumulator, Report> {

@@ -82,8 +82,9 @@ describe('the fold', () => {
   const updates = [3, 4, 5].map((seed) =>
     seal({ agentId: `agent-${seed}`, delta: vectorOf(seed), exampleCount: seed * 100 }),
   );
+  const fresh = { roundSecretKey: roundKey.secretKey, weight: 1 };
   const fold = (of: readonly ReturnType<typeof seal>[]): ReturnType<typeof foldUpdates> =>
-    foldUpdates({ updates: of, roundSecretKey: roundKey.secretKey, base: baseRef, parameterCount }, blobs);
+    foldUpdates({ updates: of.map((update) => ({ ...update, ...fresh })), base: baseRef, parameterCount }, blobs);
 
   it('adds the weighted mean of the deltas to the base', async () => {
     const result = await fold(updates);
@@ -98,6 +99,24 @@ describe('the fold', () => {
     expect(weights.get('head.weight')?.data).toEqual(expected.subarray(10));
     expect(result.report).toMatchObject({ updateCount: 3, exampleCount: 1200 });
     expect(result.report.norm).toBeCloseTo(Math.sqrt(fedAvg.report(sum).squaredNorm), 6);
+  });
+
+  it('opens each update with the key of its own round, and counts it by its weight', async () => {
+    const earlier = createRoundKey();
+    const [first, second] = [vectorOf(3), vectorOf(4)];
+    const stale = seal({ agentId: 'b', delta: second, exampleCount: 100, roundKey: earlier.publicKey });
+    const of = [
+      { ...seal({ agentId: 'a', delta: first, exampleCount: 300 }), ...fresh },
+      { ...stale, roundSecretKey: earlier.secretKey, weight: 0.5 },
+    ];
+    const result = await foldUpdates({ updates: of, base: baseRef, parameterCount }, blobs);
+    const { weights } = decodeSafetensors(blobs.read(result.weights.hash));
+    const expected = Float32Array.from(
+      vectorOf(1).subarray(0, 10),
+      (value, i) => value + (300 * (first[i] ?? NaN) + 50 * (second[i] ?? NaN)) / 400,
+    );
+    expect(weights.get('head.bias')?.data).toEqual(expected);
+    expect(result.report).toMatchObject({ updateCount: 2, exampleCount: 400 });
   });
 
   it('rounds the downlink to fp16 and keeps the master in fp32', async () => {
@@ -125,8 +144,7 @@ describe('the fold', () => {
     await expect(
       foldUpdates(
         {
-          updates: [seal({ agentId: 'a', delta })],
-          roundSecretKey: roundKey.secretKey,
+          updates: [{ ...seal({ agentId: 'a', delta }), ...fresh }],
           base: blobs.store(far),
           parameterCount,
         },

@@ -54,24 +54,25 @@ function notFinite(part: Float32Array, offset: number): Opened {
 
 /** The weighted mean of the updates added to the base, written as two blobs: fp32, and the same rounded to fp16. */
 export async function foldUpdates(request: FoldRequest, blobs: Blobs): Promise<FoldResult> {
-  const { updates, roundSecretKey, base, parameterCount } = request;
+  const { updates, base, parameterCount } = request;
   const file = await readFile(blobs.path(base.hash));
   const { weights } = decodeSafetensors(file);
   const vector = vectorOf(weights);
   if (vector.length !== parameterCount) {
     throw new GraftError('INTERNAL', `the base has ${vector.length} parameters, the task ${parameterCount}`);
   }
-  const deltas = updates.map(({ ciphertext, manifest, exampleCount }) => ({
+  const deltas = updates.map(({ ciphertext, manifest, roundSecretKey, exampleCount, weight }) => ({
     delta: sealedDelta(blobs.path(ciphertext.hash), manifest, roundSecretKey),
     exampleCount,
+    weight,
   }));
   let squaredNorm = 0;
   let exampleCount = 0;
   for (let offset = 0, chunk = 0; offset < vector.length; offset += elementsPerChunk, chunk++) {
     const part = vector.subarray(offset, offset + elementsPerChunk);
     const sum = fedAvg.init(part.length);
-    for (const { delta, exampleCount: examples } of deltas) {
-      fedAvg.accumulate(sum, { delta: delta.read(chunk), offset: 0, exampleCount: examples });
+    for (const { delta, ...counts } of deltas) {
+      fedAvg.accumulate(sum, { delta: delta.read(chunk), offset: 0, ...counts });
     }
     fedAvg.apply(part, sum);
     checkFinite(part, offset);

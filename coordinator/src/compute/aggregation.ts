@@ -23,10 +23,17 @@ export interface OpenRequest {
   readonly parameterCount: number;
 }
 
+/** An update as it counts in a fold: a round may take updates that were sealed to an earlier round's key. */
+export interface WeighedUpdate extends SealedUpdate {
+  /** X25519 secret key of the round whose plan the agent got; in this process's memory only. */
+  readonly roundSecretKey: Uint8Array;
+  /** How much of its share it counts, in (0, 1]: less than 1 where it started from an earlier base. */
+  readonly weight: number;
+}
+
 export interface FoldRequest {
   /** In canonical order: by agent id. */
-  readonly updates: readonly SealedUpdate[];
-  readonly roundSecretKey: Uint8Array;
+  readonly updates: readonly WeighedUpdate[];
   /** The master weights that the deltas are added to: a safetensors file of float32 tensors. */
   readonly base: BlobRef;
   readonly parameterCount: number;

@@ -1,13 +1,14 @@
 /** Performs what the machine asks of the coordinator itself; each effect is idempotent and its result is an event. */
-import type { Aggregator, SealedUpdate } from '../compute/aggregation.js';
+import type { Aggregator, SealedUpdate, WeighedUpdate } from '../compute/aggregation.js';
 import type { ModelWork, ReportedRanges } from '../compute/model-work.js';
 import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import { GraftError } from '@graft/core/error';
 
 import type { EngineStore } from './engine-store.js';
 import type { OutboxEffect } from './machine/effect.js';
+import { baseRound, updateWeight } from './machine/policy/staleness.js';
 import type { RunState } from './machine/state.js';
-import { withCheckpoint, type StoredRun } from './material.js';
+import { keyOf, withCheckpoint, type StoredRun } from './material.js';
 import { candidatePipeline } from './plans.js';
 import { openSecretKey } from './round-keys.adapter.js';
 import type { Untimed } from './run-owner.driver.js';
@@ -46,12 +47,27 @@ async function aggregate(
   agentIds: readonly string[],
   { store, aggregator, masterKey }: EffectDependencies,
 ): Promise<Aggregated> {
-  const { machine, material, roundKey } = run;
-  if (roundKey?.round !== machine.round) throw new GraftError('INTERNAL', `round ${machine.round} has no key`);
-  const updates = await acceptedUpdates(machine, agentIds, store);
+  const { machine, material } = run;
+  const secretKeys = new Map<number, Uint8Array>();
+  const secretKey = (round: number): Uint8Array => {
+    const known = secretKeys.get(round);
+    if (known !== undefined) return known;
+    const stored = keyOf(run, round);
+    if (stored === undefined) throw new GraftError('INTERNAL', `round ${round} has no key`);
+    const opened = openSecretKey(stored, masterKey);
+    secretKeys.set(round, opened);
+    return opened;
+  };
+  const updates = (await acceptedUpdates(machine, agentIds, store)).map((update): WeighedUpdate => {
+    const { agentId } = update;
+    return {
+      ...update,
+      roundSecretKey: secretKey(baseRound(machine, agentId)),
+      weight: updateWeight(machine, agentId),
+    };
+  });
   const { weights, fp16, report } = await aggregator.fold({
     updates,
-    roundSecretKey: openSecretKey(roundKey, masterKey),
     base: machine.base.weights,
     parameterCount: material.parameterCount,
   });
@@ -90,8 +106,16 @@ async function acceptedUpdates(
   agentIds: readonly string[],
   store: EffectDependencies['store'],
 ): Promise<SealedUpdate[]> {
-  const nonces = agentIds.flatMap((id) => machine.members[id]?.update?.nonce ?? []);
-  const updates = await store.updates(machine.plan.runId, machine.round, nonces);
+  const noncesByRound = new Map<number, string[]>();
+  for (const id of agentIds) {
+    const nonce = machine.members[id]?.update?.nonce;
+    const round = baseRound(machine, id);
+    if (nonce !== undefined) noncesByRound.set(round, [...(noncesByRound.get(round) ?? []), nonce]);
+  }
+  const found = await Promise.all(
+    [...noncesByRound].map(([round, nonces]) => store.updates(machine.plan.runId, round, nonces)),
+  );
+  const updates = found.flat();
   const byAgent = new Map(updates.map((update) => [update.agentId, update]));
   return [...agentIds].sort().map((id) => {
     const update = byAgent.get(id);

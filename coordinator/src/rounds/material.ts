@@ -42,8 +42,15 @@ export interface StoredRun {
   readonly machine: RunState;
   readonly material: RunMaterial;
   readonly roundKey?: StoredRoundKey;
+  /** Keys of earlier rounds whose plans agents still work on. */
+  readonly earlierKeys?: readonly StoredRoundKey[];
   /** Bytes of blobs that each agent received and sent while this round was in hand. */
   readonly transferred: { readonly round: number; readonly agents: Transferred };
+}
+
+/** The key that an update of this round is sealed to; undefined where the round has none, or none any more. */
+export function keyOf({ roundKey, earlierKeys = [] }: StoredRun, round: number): StoredRoundKey | undefined {
+  return roundKey?.round === round ? roundKey : earlierKeys.find((key) => key.round === round);
 }
 
 /** The pipeline with a checkpoint as the last of the tail's weights. */

@@ -98,6 +98,10 @@ export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'fa
 /** One agent of a round's cohort. */
 export interface Member {
   readonly state: MemberState;
+  /** The round whose plan it works on, where that is not the round in hand. */
+  readonly round?: number;
+  /** When its plan went out; absent before. */
+  readonly askedAtMs?: number;
   /** Since when it is away; absent while connected. */
   readonly lostAtMs?: number;
   /** The update that was decided on. */
