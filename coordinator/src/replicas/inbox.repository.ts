@@ -1,9 +1,9 @@
 /** The inbox over the database. */
-import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 
-import { GraftError } from '@graft/core/error';
+import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 
-import type { Answer, Letter, RunMessage } from '../rounds/run-message.js';
+import type { Answer, Letter, RunMessage, UpdateMessage } from '../rounds/run-message.js';
 import type { Database } from '../store/schema.js';
 import { inTransaction } from '../store/transaction.js';
 import { databaseNow, databaseNowPlus } from './database-clock.js';
@@ -17,7 +17,7 @@ export function inboxRepository(db: Kysely<Database>): Inbox {
   return {
     put: (runId, key, message) =>
       inTransaction(db, async (transaction) => {
-        const values = { message: JSON.stringify(message), done_at_ms: null, verdict: null };
+        const values = { message: encode(message), done_at_ms: null, verdict: null };
         const put = await transaction
           .insertInto('inbox')
           .values({ run_id: runId, key, ...values, created_at_ms: databaseNow })
@@ -47,22 +47,8 @@ export function inboxRepository(db: Kysely<Database>): Inbox {
         .orderBy('seq')
         .limit(pageSize)
         .execute();
-      return rows.map(({ seq, run_id, message }): Letter => ({ seq, runId: run_id, message: message as RunMessage }));
+      return rows.map(({ seq, run_id, message }): Letter => ({ seq, runId: run_id, message: decode(message) }));
     },
-    answer: ({ runId, fence }, seq, answer) =>
-      inTransaction(db, async (transaction) => {
-        // The row of the run stays as it is until this is stored: whoever takes the run over waits for it.
-        const owned = await transaction
-          .selectFrom('runs')
-          .select('id')
-          .where('id', '=', runId)
-          .where('fence', '=', fence)
-          .forUpdate()
-          .executeTakeFirst();
-        if (owned === undefined)
-          throw new GraftError('LEASE_LOST', `run ${runId} has another owner than fence ${fence}`);
-        await writeAnswer(transaction, seq, answer);
-      }),
     answerOf: async (seq) => {
       const row = await db
         .selectFrom('inbox')
@@ -83,6 +69,21 @@ export function inboxRepository(db: Kysely<Database>): Inbox {
   };
 }
 
+/** The signed bytes of an update stand for its manifest. */
+function encode(message: RunMessage): string {
+  if (message.kind !== 'update') return JSON.stringify(message);
+  const { manifest: _, bytes, ...rest } = message;
+  return JSON.stringify({ ...rest, bytes: Buffer.from(bytes).toString('base64') });
+}
+
+function decode(stored: unknown): RunMessage {
+  const message = stored as
+    Exclude<RunMessage, { kind: 'update' }> | (Omit<UpdateMessage, 'bytes'> & { bytes: string });
+  if (message.kind !== 'update') return message;
+  const bytes = Uint8Array.from(Buffer.from(message.bytes, 'base64'));
+  return { ...message, bytes, manifest: decodeUpdateManifest(bytes) };
+}
+
 /** Writes what came of a message, in the transaction that stores it. */
 export async function writeAnswer(db: Transaction<Database>, seq: number, { verdict }: Answer): Promise<void> {
   await db
@@ -91,23 +92,4 @@ export async function writeAnswer(db: Transaction<Database>, seq: number, { verd
     .where('seq', '=', seq)
     .execute();
   await notify(db, 'answer', { seq });
-}
-
-/** Calls out, at the commit, what a step of a run has changed for others. */
-export async function notifyStep(
-  db: Transaction<Database>,
-  step: { readonly wake: readonly string[]; readonly events: number },
-): Promise<void> {
-  const { wake, events } = step;
-  const signals = [...inWakes(wake), ...(events > 0 ? [JSON.stringify(['event', {}])] : [])];
-  if (signals.length === 0) return;
-  await sql`select pg_notify('graft_replicas', payload) from unnest(${signals}::text[]) as payload`.execute(db);
-}
-
-function inWakes(agentIds: readonly string[]): string[] {
-  const parts: string[] = [];
-  for (let at = 0; at < agentIds.length; at += 100) {
-    parts.push(JSON.stringify(['wake', { agentIds: agentIds.slice(at, at + 100) }]));
-  }
-  return parts;
 }

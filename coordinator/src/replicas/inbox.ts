@@ -2,7 +2,6 @@
  * Messages for the owner of a run from replicas that do not own it. A port. A message is a row under the name that it keeps
  * when it is sent again; its verdict is written in the transaction that stores what it did, by the owner of the run alone.
  */
-import type { Lease } from '../rounds/engine-store.js';
 import type { Answer, Letter, RunMessage } from '../rounds/run-message.js';
 
 export interface Inbox {
@@ -13,8 +12,6 @@ export interface Inbox {
   put(runId: string, key: string, message: RunMessage): Promise<number>;
   /** Messages of these runs that wait, in the order in which they came. */
   waiting(runIds: readonly string[]): Promise<readonly Letter[]>;
-  /** Answers a message that changed nothing. Throws LEASE_LOST where another replica owns the run: what this one knows may be old. */
-  answer(lease: Lease, seq: number, answer: Answer): Promise<void>;
   /** What came of a message; undefined while it waits. */
   answerOf(seq: number): Promise<Answer | undefined>;
   /** Removes messages that were answered so long ago, and those of runs that are over. */

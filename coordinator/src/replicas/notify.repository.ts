@@ -18,13 +18,17 @@ export async function notify<K extends SignalKind>(
   await sql`select pg_notify(${channel}, ${JSON.stringify([kind, signal])})`.execute(db);
 }
 
-/** Agents in as many signals as it takes. */
-export async function notifyAgents(
-  db: Kysely<Database> | Transaction<Database>,
-  kind: 'presence' | 'wake',
-  agentIds: readonly string[],
+/** Calls out, at the commit, what a step of a run has changed for others: one statement. */
+export async function notifyStep(
+  db: Transaction<Database>,
+  { wake, events }: { readonly wake: readonly string[]; readonly events: number },
 ): Promise<void> {
-  for (const part of inParts(agentIds, (id) => id.length + 3)) await notify(db, kind, { agentIds: part });
+  const signals = [
+    ...inParts([...new Set(wake)], (id) => id.length + 3).map((agentIds) => JSON.stringify(['wake', { agentIds }])),
+    ...(events > 0 ? [JSON.stringify(['event', {}])] : []),
+  ];
+  if (signals.length === 0) return;
+  await sql`select pg_notify(${channel}, payload) from unnest(${signals}::text[]) as payload`.execute(db);
 }
 
 /** Cuts a list so that no part is larger than a signal takes. */

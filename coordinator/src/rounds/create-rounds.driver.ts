@@ -8,8 +8,9 @@ import type { BlobStore } from '../blobs/blob-store.js';
 import type { Aggregator } from '../compute/aggregation.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { activityLog } from './activity.js';
-import { performEffect } from './effects.driver.js';
-import type { EngineStore, OwnedRun } from './engine-store.js';
+import type { Elsewhere } from './elsewhere.js';
+import type { EngineStore } from './engine-store.js';
+import { checkOver, localRuns } from './local-runs.driver.js';
 import { newRun } from './machine/machine.js';
 import type { StoredRun } from './material.js';
 import {
@@ -19,10 +20,10 @@ import {
   receiveUpdate,
   type ReportDependencies,
 } from './reports.driver.js';
-import type { Heartbeat, InstructionHub, Logger, Rounds } from './rounds.js';
-import { ownRun, type MakeEvent, type RunOwner } from './run-owner.driver.js';
-import { transferredSince, type TransferMeter } from './transferred.js';
+import type { InstructionHub, Logger, Rounds } from './rounds.js';
+import { runDoors } from './run-doors.driver.js';
 import { defaultRunSettings, runPlan, type RunSettings } from './run-plan.js';
+import type { TransferMeter } from './transferred.js';
 
 export interface RoundsDependencies {
   readonly store: EngineStore;
@@ -42,77 +43,30 @@ export interface RoundsDependencies {
   readonly newRunId?: (atMs: number) => string;
   /** Bytes of blobs to and from each agent since the coordinator started; without it rounds count none. */
   readonly meter?: TransferMeter;
+  /** The other coordinators on the same database; absent where this one is alone. */
+  readonly elsewhere?: Elsewhere;
 }
 
 /** Leases last three times this; see EngineStore.renew. */
 export const renewEveryMs = 10_000;
-/** An agent whose progress stood still longer than this does not extend a deadline. */
-const activeWithinMs = 30_000;
 
 export function createRounds(dependencies: RoundsDependencies): Rounds {
-  const { store, hub, clock, timers, logger } = dependencies;
+  const { store, clock, timers, logger, elsewhere } = dependencies;
   const settings = { ...defaultRunSettings, ...dependencies.settings };
   const newRunId = dependencies.newRunId ?? ulid;
-  const owners = new Map<string, RunOwner>();
   const activity = activityLog();
+  const local = localRuns({ ...dependencies, activity });
   let cancelRenewal: (() => void) | undefined;
 
+  const runs = runDoors(local.map, elsewhere);
   const reports: ReportDependencies = {
     store,
     blobs: dependencies.blobs,
     aggregator: dependencies.aggregator,
     masterKey: dependencies.masterKey,
     readManifest: dependencies.readManifest ?? readManifest,
-    owner: (runId) => owners.get(runId),
-    owners: () => [...owners.values()],
+    runs,
   };
-
-  function own(owned: OwnedRun): RunOwner {
-    const { runId } = owned.lease;
-    const owner = ownRun(owned, {
-      store,
-      transferred: transferredSince(dependencies.meter),
-      perform: (effect, run) => performEffect(effect, run, dependencies),
-      wake: (agentId) => hub.wake(agentId),
-      active: () => activity.active(clock.nowMs(), activeWithinMs),
-      onOver: (id) => {
-        owners.delete(id);
-        logger.info({ runId: id }, 'a run has left this coordinator');
-        store.giveBack([owned.lease]).catch(logError(id, 'a lease could not be given back'));
-      },
-      clock,
-      timers,
-      logger,
-    });
-    owners.set(runId, owner);
-    return owner;
-  }
-
-  function logError(runId: string, message: string): (error: unknown) => void {
-    return (error) => logger.error({ runId, err: error }, message);
-  }
-
-  /** Tells every run. One that has ended meanwhile does not need to know. */
-  async function tell(make: MakeEvent): Promise<void> {
-    const told = [...owners.values()].map(async (owner) => {
-      try {
-        await owner.feed(make);
-      } catch (error) {
-        if (owners.get(owner.lease.runId) === owner) throw error;
-      }
-    });
-    await Promise.all(told);
-  }
-
-  async function renew(): Promise<void> {
-    const leases = [...owners.values()].map(({ lease }) => lease);
-    if (leases.length === 0) return;
-    for (const { runId } of await store.renew(leases)) {
-      logger.warn({ runId }, 'another coordinator has taken over this run');
-      owners.get(runId)?.retire();
-      owners.delete(runId);
-    }
-  }
 
   async function start(taskId: string, options: { readonly rounds?: number; readonly seed: number }): Promise<string> {
     const task = await store.task(taskId);
@@ -127,20 +81,16 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     const plan = runPlan(task, { ...options, taskId, runId: newRunId(clock.nowMs()) }, settings);
     const machine = newRun(plan, prepared.base, { atMs: clock.nowMs(), ...(released && { released }) });
     const run: StoredRun = { machine, material: prepared.material, transferred: { round: 1, agents: {} } };
-    const owner = own({ run, lease: await store.create(run) });
-    await owner.feed(() => ({ kind: 'started', connected: hub.connected() }));
+    const owner = local.own({ run, lease: await store.create(run) });
+    const connected = await local.connected();
+    await owner.feed(() => ({ kind: 'started', connected }));
     logger.info({ runId: plan.runId, taskId, rounds: plan.rounds }, 'a run has started');
     return plan.runId;
   }
 
   async function resume(): Promise<void> {
-    for (const owned of await store.claimAll()) {
-      const { round, phase, plan } = owned.run.machine;
-      logger.info({ runId: plan.runId, round, phase }, 'a run goes on');
-      const owner = own(owned);
-      await owner.feed(() => ({ kind: 'restarted', connected: hub.connected() }));
-      await owner.resume();
-    }
+    if (elsewhere !== undefined) return elsewhere.begin(local);
+    for (const owned of await store.claimAll()) await local.adopt(owned);
     if (cancelRenewal === undefined) renewLater();
   }
 
@@ -148,7 +98,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
   function renewLater(): void {
     cancelRenewal = timers.after(renewEveryMs, () => {
       renewLater();
-      renew().catch(logError('', 'leases could not be renewed'));
+      local.renew().catch((error: unknown) => logger.error({ err: error }, 'leases could not be renewed'));
     });
   }
 
@@ -156,50 +106,32 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     start,
     resume,
     stop: async (runId, reason) => {
-      const owner = owners.get(runId);
-      if (owner !== undefined) await owner.feed(() => ({ kind: 'stopRequested', reason }));
-      else await checkNotOurs(runId);
+      const isOpen = (await runs.look(runId)) !== undefined;
+      const answer = isOpen ? await runs.tell(runId, 'stop', { kind: 'stop', reason }) : undefined;
+      if (answer === undefined) await checkOver(runId, store);
     },
     reportUpdate: (agentId, manifest, signature) => receiveUpdate(agentId, { manifest, signature }, reports),
     reportFailure: (agentId, report) => receiveFailure(agentId, report, reports),
     reportEvaluation: (agentId, report) => receiveEvaluation(agentId, report, reports),
     reportInstalled: (agentId, report) => receiveInstalled(agentId, report, reports),
-    agentConnected: (agentId) => tell(() => ({ kind: 'agentConnected', agentId })),
+    agentConnected: async (agentId) =>
+      elsewhere?.agentConnected(agentId) ?? local.tellAll(() => ({ kind: 'agentConnected', agentId })),
     agentLost: async (agentId) => {
       activity.forget(agentId);
-      await tell(() => ({ kind: 'agentLost', agentId }));
+      await (elsewhere?.agentLost(agentId) ?? local.tellAll(() => ({ kind: 'agentLost', agentId })));
     },
     progress: (agentId, heartbeat) => {
-      activity.note(agentId, heartbeat, clock.nowMs());
-      noteFirst(agentId, heartbeat);
+      local.heard(agentId, heartbeat);
+      elsewhere?.progress(agentId, heartbeat);
     },
     activity: () => activity.all(),
     shutdown: async () => {
       cancelRenewal?.();
-      await Promise.all([...owners.values()].map((owner) => owner.close()));
-      const leases = [...owners.values()].map(({ lease }) => lease);
-      owners.clear();
+      await elsewhere?.end();
+      const leases = await local.closeAll();
       await dependencies.aggregator.close();
       await dependencies.work.close();
       await store.giveBack(leases);
     },
   };
-
-  /** A run that is over stays as it is. */
-  async function checkNotOurs(runId: string): Promise<void> {
-    const is = await store.runIs(runId);
-    if (is === undefined) throw new GraftError('NOT_FOUND', `there is no run ${runId}`);
-    if (is === 'open') throw new GraftError('UNAVAILABLE', `run ${runId} is in the hands of another coordinator`);
-  }
-
-  /** The first heartbeat of an agent in a round is an event; the others are only remembered. */
-  function noteFirst(agentId: string, { runId, round }: Heartbeat): void {
-    const owner = owners.get(runId);
-    if (owner?.current().machine.members[agentId]?.state !== 'selected') return;
-    owner
-      .feed((state) =>
-        state.members[agentId]?.state === 'selected' ? { kind: 'progressed', agentId, round } : undefined,
-      )
-      .catch(logError(runId, 'a heartbeat could not be noted'));
-  }
 }

@@ -11,6 +11,9 @@ import { taskSpecSchema } from '@graft/models/pipeline/task-spec';
 import type { SigningKey } from '@graft/protos/identity/keys';
 import { signRelease } from '@graft/protos/identity/signatures';
 
+import { databaseNow, databaseNowPlus } from '../replicas/database-clock.js';
+import { writeAnswer } from '../replicas/inbox.repository.js';
+import type { notifyStep } from '../replicas/notify.repository.js';
 import type { Database } from '../store/schema.js';
 import { inTransaction } from '../store/transaction.js';
 import type { EngineStore, Lease, OwnedRun, ReportedUpdate } from './engine-store.js';
@@ -28,17 +31,17 @@ export interface EngineStoreOptions {
   readonly identity: SigningKey;
   readonly masterKey: Uint8Array;
   readonly clock: Clock;
+  /** How long a lease is good without being renewed; half a minute where it is not given. */
+  readonly leaseMs?: number;
+  /** Tells other replicas what a step has changed for them, within its transaction; absent where there are none. */
+  readonly announce?: typeof notifyStep;
 }
 
-/** How long a lease is good without being renewed. */
-const leaseMs = 30_000;
-
-/** The database's clock: replicas may disagree about the time, their database does not. */
-const databaseNow = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
-const leaseEnd = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint + ${leaseMs}`;
+const defaultLeaseMs = 30_000;
 
 export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): EngineStore {
-  const { owner, clock } = options;
+  const { owner, clock, announce } = options;
+  const leaseEnd = databaseNowPlus(options.leaseMs ?? defaultLeaseMs);
   const sources = rowSources(options);
   return {
     ...library(db),
@@ -108,7 +111,13 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
       const rows = stepRows(before, result, context, sources);
       const outbox = await inTransaction(db, async (transaction) => {
         await writeState(transaction, lease, rows.run);
-        return writeStep(transaction, rows, context);
+        const added = await writeStep(transaction, rows, context);
+        const { verdict } = result;
+        if (context.inboxSeq !== undefined)
+          await writeAnswer(transaction, context.inboxSeq, { ...(verdict && { verdict }) });
+        const wake = rows.instructions.map(({ agentId }) => agentId);
+        await announce?.(transaction, { wake, events: rows.events.length });
+        return added;
       });
       return { run: rows.run, outbox, wake: rows.instructions.map(({ agentId }) => agentId) };
     },

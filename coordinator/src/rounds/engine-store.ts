@@ -29,6 +29,8 @@ export interface OutboxRow {
 export interface EventContext {
   /** The outbox row whose result the event is. */
   readonly doneSeq?: number;
+  /** The row of the inbox that the event came with: its verdict is stored there. */
+  readonly inboxSeq?: number;
   /** The signed report behind an `updateReceived`. */
   readonly report?: { readonly agentId: string; readonly round: number } & ReportedUpdate;
   /** Bytes of blobs that went to and from each agent since the step before. */

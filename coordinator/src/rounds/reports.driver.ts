@@ -1,21 +1,22 @@
-/** What becomes of an agent's reports: checked here, decided by the machine, answered with a verdict. */
+/** What becomes of an agent's reports: checked here, decided by the machine of the run, answered with a verdict. */
 import { GraftError } from '@graft/core/error';
 import type { UpdateManifest } from '@graft/protos/messages';
-import { ciphertextBytes } from '@graft/protos/sealed/envelope';
 import type { readManifest } from '@graft/protos/sealed/admit-manifest.adapter';
+import { ciphertextBytes } from '@graft/protos/sealed/envelope';
 
 import type { BlobStore } from '../blobs/blob-store.js';
 import type { Aggregator } from '../compute/aggregation.js';
-import { checkManifest, checkOpened } from './admission.js';
+import { checkManifest } from './admission.js';
 import type { EngineStore } from './engine-store.js';
 import { acceptedVerdict, refusedVerdict } from './machine/effect.js';
 import type { Refusal } from './machine/event.js';
 import { step } from './machine/machine.js';
-import type { RunState, UpdateSummary } from './machine/state.js';
-import { noUpdate, summaryOf, cleanMeasures, shorten } from './report-values.js';
+import type { StoredRun } from './material.js';
+import { cleanMeasures, shorten, summaryOf } from './report-values.js';
 import { openSecretKey } from './round-keys.adapter.js';
 import type { EvaluationReport, FailureReport, InstalledReport, Verdict } from './rounds.js';
-import type { RunOwner } from './run-owner.driver.js';
+import type { RunDoors } from './run-doors.driver.js';
+import type { Checked } from './run-message.js';
 
 export interface ReportDependencies {
   readonly store: Pick<EngineStore, 'signingKey' | 'runIs' | 'wasAccepted' | 'instruction' | 'settleInstall'>;
@@ -23,8 +24,7 @@ export interface ReportDependencies {
   readonly aggregator: Pick<Aggregator, 'open'>;
   readonly masterKey: Uint8Array;
   readonly readManifest: typeof readManifest;
-  readonly owner: (runId: string) => RunOwner | undefined;
-  readonly owners: () => readonly RunOwner[];
+  readonly runs: RunDoors;
 }
 
 export async function receiveUpdate(
@@ -32,52 +32,34 @@ export async function receiveUpdate(
   report: { readonly manifest: Uint8Array; readonly signature: Uint8Array },
   dependencies: ReportDependencies,
 ): Promise<Verdict> {
-  const signingKey = await dependencies.store.signingKey(agentId);
+  const { store, runs } = dependencies;
+  const signingKey = await store.signingKey(agentId);
   if (signingKey === undefined) return refusedVerdict('bad-signature', `agent ${agentId} has no key here`);
   const read = dependencies.readManifest(report, { agentId, signingKey });
   if (!read.admitted) return refuseUnread(agentId, read, dependencies);
   const { manifest } = read;
-  const owner = dependencies.owner(manifest.runId);
-  if (owner === undefined || manifest.round < owner.current().machine.round) {
-    const before = await verdictOfPast(agentId, manifest, dependencies.store);
-    if (before !== undefined) return before;
-  }
-  if (owner === undefined) return unknownRun(manifest.runId, dependencies.store);
-  const checked = await admit(agentId, manifest, owner, { ...dependencies, manifestBytes: report.manifest });
-  const { ciphertext } = manifest;
+  const { runId, round } = manifest;
   const { nonce } = summaryOf(manifest, 0);
-  const result = await owner.feed(
-    (state) => updateEvent(state, agentId, manifest, checked),
-    ciphertext === null || checked.kind !== 'opened'
-      ? {}
-      : {
-          report: {
-            agentId,
-            round: manifest.round,
-            nonce,
-            manifest: report.manifest,
-            ciphertext,
-            exampleCount: manifest.exampleCount,
-          },
-        },
-  );
-  return result?.verdict ?? refusedVerdict('unknown-round', 'the run takes no reports');
+  const run = await runs.look(runId);
+  // An update of a round that is over gets the same verdict as then where it was accepted.
+  const isPast = run === undefined || round < run.machine.round;
+  if (isPast && (await store.wasAccepted({ runId, round, agentId, nonce }))) return acceptedVerdict;
+  if (run === undefined) return unknownRun(runId, store);
+  const bytes = report.manifest;
+  const checked = await admit(agentId, manifest, run, { ...dependencies, manifestBytes: bytes });
+  const key = `update/${round}/${agentId}/${nonce}`;
+  const answer = await runs.tell(runId, key, { kind: 'update', agentId, manifest, bytes, checked });
+  if (answer === undefined) return unknownRun(runId, store);
+  return answer.verdict ?? refusedVerdict('unknown-round', 'the run takes no reports');
 }
-
-type Checked =
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
-  /** The machine has an answer without looking inside. */
-  | { readonly kind: 'settled' }
-  | { readonly kind: 'opened'; readonly opened: Awaited<ReturnType<Aggregator['open']>> };
 
 /** Everything that is checked outside the machine's turn, cheapest first; the envelope is opened last. */
 async function admit(
   agentId: string,
   manifest: UpdateManifest,
-  owner: RunOwner,
+  { machine, material, roundKey }: StoredRun,
   { blobs, aggregator, masterKey, manifestBytes }: ReportDependencies & { readonly manifestBytes: Uint8Array },
 ): Promise<Checked> {
-  const { machine, material, roundKey } = owner.current();
   const update = summaryOf(manifest, 0);
   const wanted = step(machine, { kind: 'updateReceived', agentId, round: manifest.round, update, atMs: machine.atMs });
   if (wanted.verdict?.accepted !== true || wanted.effects.length === 0) return { kind: 'settled' };
@@ -97,55 +79,19 @@ async function admit(
   return { kind: 'opened', opened: await aggregator.open({ update: sealed, roundSecretKey, parameterCount }) };
 }
 
-function updateEvent(
-  state: RunState,
-  agentId: string,
-  manifest: UpdateManifest,
-  checked: Checked,
-): { kind: 'updateReceived'; agentId: string; round: number; update: UpdateSummary; refusal?: Refusal } {
-  const norm = checked.kind === 'opened' && checked.opened.kind === 'opened' ? checked.opened.norm : 0;
-  const update = summaryOf(manifest, norm);
-  const refusal =
-    checked.kind === 'refused'
-      ? checked.refusal
-      : checked.kind === 'opened'
-        ? checkOpened(checked.opened, state)
-        : // Between the look and the turn the machine may have begun to want it: then the agent has to report again.
-          ({ reason: 'incomplete', message: 'the round has just changed; report again' } as const);
-  return { kind: 'updateReceived', agentId, round: manifest.round, update, ...(refusal && { refusal }) };
-}
-
-/** The verdict on an update of a round that is over: the same as then where it was accepted, else late. */
-async function verdictOfPast(
-  agentId: string,
-  manifest: UpdateManifest,
-  store: ReportDependencies['store'],
-): Promise<Verdict | undefined> {
-  const { runId, round } = manifest;
-  const { nonce } = summaryOf(manifest, 0);
-  if (await store.wasAccepted({ runId, round, agentId, nonce })) return acceptedVerdict;
-  return undefined;
-}
-
 /** A manifest that cannot be trusted names no round; it counts for the one that waits for this agent. */
 async function refuseUnread(
   agentId: string,
-  refusal: { readonly reason: Refusal['reason']; readonly message: string },
-  { owners }: ReportDependencies,
+  { reason, message }: Refusal,
+  { runs }: ReportDependencies,
 ): Promise<Verdict> {
-  const { reason, message } = refusal;
-  for (const owner of owners()) {
-    const { machine } = owner.current();
-    const member = machine.phase === 'training' ? machine.members[agentId] : undefined;
+  for (const { machine } of await runs.training(agentId)) {
+    const member = machine.members[agentId];
     if (member?.state !== 'selected' && member?.state !== 'training') continue;
-    const result = await owner.feed(({ round }) => ({
-      kind: 'updateReceived',
-      agentId,
-      round,
-      update: noUpdate,
-      refusal: { reason, message },
-    }));
-    return result?.verdict ?? refusedVerdict(reason, message);
+    const key = `unread/${machine.round}/${agentId}`;
+    const refusal = { reason, message };
+    const answer = await runs.tell(machine.plan.runId, key, { kind: 'unread', agentId, refusal });
+    return answer?.verdict ?? refusedVerdict(reason, message);
   }
   return refusedVerdict(reason, message);
 }
@@ -153,36 +99,42 @@ async function refuseUnread(
 export async function receiveFailure(
   agentId: string,
   report: FailureReport,
-  { store, owner }: ReportDependencies,
+  { store, runs }: ReportDependencies,
 ): Promise<Verdict> {
+  const { runId, round } = report;
   const code = shorten(report.code, 64);
   const message = shorten(report.message, 1000);
-  const instruction = await store.instruction(report.instructionId, agentId);
+  const id = shorten(report.instructionId, 64);
+  const instruction = await store.instruction(id, agentId);
   if (instruction?.kind === 'install') {
-    await store.settleInstall(report.instructionId, agentId, { failed: `${code}: ${message}` });
+    await store.settleInstall(id, agentId, { failed: `${code}: ${message}` });
     return acceptedVerdict;
   }
-  const run = owner(report.runId);
-  if (run === undefined) return unknownRun(report.runId, store);
-  const result = await run.feed(() => ({ kind: 'failureReported', agentId, round: report.round, code, message }));
-  return result?.verdict ?? acceptedVerdict;
+  if ((await runs.look(runId)) === undefined) return unknownRun(runId, store);
+  const key = `failure/${round}/${agentId}/${id}`;
+  const answer = await runs.tell(runId, key, { kind: 'failure', agentId, round, code, message });
+  if (answer === undefined) return unknownRun(runId, store);
+  return answer.verdict ?? acceptedVerdict;
 }
 
 export async function receiveEvaluation(
   agentId: string,
   report: EvaluationReport,
-  { store, owner }: ReportDependencies,
+  { store, runs }: ReportDependencies,
 ): Promise<Verdict> {
-  const run = owner(report.runId);
-  if (run === undefined) return unknownRun(report.runId, store);
-  const { round } = report;
+  const { runId, round } = report;
+  if ((await runs.look(runId)) === undefined) return unknownRun(runId, store);
   const measures = cleanMeasures(report);
-  const result = await run.feed(() =>
+  const key = `evaluation/${round}/${agentId}/${shorten(report.instructionId, 64)}`;
+  const answer = await runs.tell(
+    runId,
+    key,
     typeof measures === 'string'
-      ? { kind: 'failureReported', agentId, round, code: 'malformed', message: measures }
-      : { kind: 'evaluationReported', agentId, round, measures },
+      ? { kind: 'failure', agentId, round, code: 'malformed', message: measures }
+      : { kind: 'evaluation', agentId, round, measures },
   );
-  const verdict = result?.verdict ?? acceptedVerdict;
+  if (answer === undefined) return unknownRun(runId, store);
+  const verdict = answer.verdict ?? acceptedVerdict;
   return verdict.accepted && typeof measures === 'string' ? refusedVerdict('malformed', measures) : verdict;
 }
 

@@ -1,7 +1,9 @@
 /**
- * What a run's owner is told by those who do not own it, as plain JSON: it may cross the database to another replica.
- * Everything in it has been checked; the machine decides.
+ * What a run's owner is told, as plain data: it may cross the database to another replica. Everything in it has been checked;
+ * the machine decides.
  */
+import type { UpdateManifest } from '@graft/protos/messages';
+
 import type { Opened } from './admission.js';
 import type { Refusal } from './machine/event.js';
 import type { SiteMeasures } from './machine/state.js';
@@ -14,14 +16,18 @@ export type Checked =
   | { readonly kind: 'settled' }
   | { readonly kind: 'opened'; readonly opened: Opened };
 
+export interface UpdateMessage {
+  readonly kind: 'update';
+  readonly agentId: string;
+  /** Its signature has been verified. */
+  readonly manifest: UpdateManifest;
+  /** The signed bytes that it was read from. */
+  readonly bytes: Uint8Array;
+  readonly checked: Checked;
+}
+
 export type RunMessage =
-  | {
-      readonly kind: 'update';
-      readonly agentId: string;
-      /** The signed bytes of the UpdateManifest, base64; the signature has been verified. */
-      readonly manifest: string;
-      readonly checked: Checked;
-    }
+  | UpdateMessage
   /** A manifest that cannot be trusted. */
   | { readonly kind: 'unread'; readonly agentId: string; readonly refusal: Refusal }
   | {

@@ -85,7 +85,8 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
       return result;
     }
     const changed = result.effects.length > 0 || !isSame(result.state, run.machine);
-    if (changed || context.doneSeq !== undefined) await persist(result, context);
+    const isAwaited = context.doneSeq !== undefined || context.inboxSeq !== undefined;
+    if (changed || isAwaited) await persist(result, context);
     return result;
   }
 
