@@ -2,6 +2,7 @@
 import { GraftError } from '@graft/core/error';
 
 import { readConfig, type Config } from './config/config.js';
+import { withVariableFiles } from './config/variable-files.adapter.js';
 import { startCoordinator, type Coordinator } from './server/coordinator.driver.js';
 import { createLogger } from './server/logger.adapter.js';
 
@@ -19,7 +20,7 @@ function refuse(error: unknown): never {
 
 function configuration(): Config {
   try {
-    return readConfig(process.argv.slice(2), process.env);
+    return readConfig(process.argv.slice(2), withVariableFiles(process.env));
   } catch (error) {
     return refuse(error);
   }

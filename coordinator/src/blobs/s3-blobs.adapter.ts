@@ -252,6 +252,8 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
     publish: (hash) =>
       inTurn(hash, async () => {
         const sizeBytes = await local.store.has(hash);
+        // A copy that went meanwhile was in the bucket.
+        if (sizeBytes === undefined && (await found(hash)) !== undefined) return;
         if (sizeBytes === undefined) throw notFound(hash);
         await upload({ hash, sizeBytes });
       }),

@@ -1,4 +1,5 @@
 /** The engine's workers: a thread for arithmetic, and a process for models, which starts with the first candidate. */
+import { lending, type WorkerFiles } from '../blobs/worker-files.js';
 import type { Opened } from '../rounds/admission.js';
 import type { CentralEvaluation } from '../rounds/machine/state.js';
 import type { Logger } from '../rounds/rounds.js';
@@ -11,12 +12,19 @@ export interface Workers {
   readonly work: ModelWork;
 }
 
-/** @param blobDirectory where updates, checkpoints and parts lie, shared by all threads and processes of this machine */
-export function startWorkers(blobDirectory: string, logger: Logger): Workers {
+/** @param files where updates, checkpoints and parts lie, shared by all threads and processes of this machine */
+export function startWorkers(files: WorkerFiles, logger: Logger): Workers {
   const threadFile = new URL('./arithmetic.main.js', import.meta.url);
   const processFile = new URL('./compute.main.js', import.meta.url);
-  const thread = callHost('the arithmetic thread', () => threadChannel(threadFile, { blobDirectory }), logger);
-  const models = callHost('the model process', () => processChannel(processFile, [blobDirectory]), logger);
+  const blobDirectory = files.directory;
+  const thread = lending(
+    files,
+    callHost('the arithmetic thread', () => threadChannel(threadFile, { blobDirectory }), logger),
+  );
+  const models = lending(
+    files,
+    callHost('the model process', () => processChannel(processFile, [blobDirectory]), logger),
+  );
   return {
     aggregator: {
       open: (request) => thread.call('open', request) as Promise<Opened>,

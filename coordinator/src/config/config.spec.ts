@@ -12,6 +12,14 @@ test('a directory is all a coordinator needs; the rest has defaults on loopback'
     logFormat: 'json',
     metricsAgents: 200,
     keepaliveMs: 10_000,
+    dbConnections: 10,
+    dbStatementSeconds: 60,
+    blobsCacheMb: 10_000,
+    sweepMinutes: 60,
+    keepEventsDays: 30,
+    keepUpdateRounds: 2,
+    keepCheckpoints: 10,
+    blobGraceMinutes: 1_440,
   });
 });
 
@@ -36,8 +44,16 @@ test.each([
   [['--dir'], '--dir needs a value'],
   [['--nonsense', '1'], "no option '--nonsense'"],
   [[], '--dir'],
+  [['--dir', '/d', '--db', 'mysql://hub'], '--db: must be postgres://USER:PASSWORD@HOST/DATABASE'],
+  [['--dir', '/d', '--blobs-secret-key', 'x'], "no option '--blobs-secret-key'"],
 ])('a wrong option %j is named', (args, named) => {
   expect(() => readConfig(args, {})).toThrow(
     expect.objectContaining({ code: 'INVALID_REQUEST', message: expect.stringContaining(named) }),
   );
+});
+
+test('the keys of a bucket come from variables alone', () => {
+  const environment = { GRAFT_BLOBS_ACCESS_KEY: 'key', GRAFT_BLOBS_SECRET_KEY: 'secret', GRAFT_BLOBS: 's3://bucket' };
+  const config = readConfig(['--dir', '/d'], environment);
+  expect(config).toMatchObject({ blobs: 's3://bucket', blobsAccessKey: 'key', blobsSecretKey: 'secret' });
 });

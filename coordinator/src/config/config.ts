@@ -3,6 +3,8 @@ import { z } from 'zod';
 
 import { GraftError } from '@graft/core/error';
 
+import { secretVariables, storeFlags, storeSettings } from './store-settings.js';
+
 const port = z.coerce.number().int().min(0).max(65_535);
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
@@ -17,8 +19,7 @@ const configSchema = z.object({
   enrolPort: port.default(9091),
   /** Names and addresses under which agents reach the coordinator: they go into its certificate, the first is told to agents. */
   hosts: z.array(z.string().min(1).max(253)).min(1).default(['localhost', '127.0.0.1']),
-  /** URL of a PostgreSQL database; absent for the embedded one. */
-  db: z.string().min(1).optional(),
+  ...storeSettings,
   logLevel: z.enum(logLevels).default('info'),
   /** JSON lines for machines, or lines for people. */
   logFormat: z.enum(['json', 'pretty']).default('json'),
@@ -43,7 +44,7 @@ const flags = {
   '--grpc-port': ['grpcPort', 'GRAFT_GRPC_PORT'],
   '--enrol-port': ['enrolPort', 'GRAFT_ENROL_PORT'],
   '--host': ['hosts', 'GRAFT_HOSTS'],
-  '--db': ['db', 'GRAFT_DB'],
+  ...storeFlags,
   '--log-level': ['logLevel', 'GRAFT_LOG_LEVEL'],
   '--log-format': ['logFormat', 'GRAFT_LOG_FORMAT'],
   '--traces': ['traces', 'GRAFT_TRACES'],
@@ -66,6 +67,10 @@ export function readConfig(args: readonly string[], environment: Environment): C
     const value = environment[variable];
     if (value !== undefined && value !== '') given[key] = key === 'hosts' ? value.split(',') : value;
   }
+  for (const [key, variable] of Object.entries(secretVariables)) {
+    const value = environment[variable];
+    if (value !== undefined && value !== '') given[key] = value;
+  }
   const hosts: string[] = [];
   for (let at = 0; at < args.length; at++) {
     const [, flag = args[at] ?? '', joined] = /^(--[a-z-]+)=(.*)$/su.exec(args[at] ?? '') ?? [];
@@ -79,7 +84,9 @@ export function readConfig(args: readonly string[], environment: Environment): C
   const parsed = configSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const flag = Object.entries(flags).find(([, [key]]) => key === issue?.path[0])?.[0] ?? 'the configuration';
+  const flag =
+    Object.entries<readonly [string, string]>(flags).find(([, [key]]) => key === issue?.path[0])?.[0] ??
+    'the configuration';
   throw invalid(`option ${flag}: ${issue?.message ?? 'not valid'}`);
 }
 

@@ -14,7 +14,7 @@ import { agentDirectory } from '../agents/agents.repository.js';
 import { createApi } from '../api/api-app.module.js';
 import { idempotency } from '../api/idempotency.adapter.js';
 import { memoryAnswers } from '../api/idempotency.js';
-import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
+import { openBlobs } from '../blobs/open-blobs.driver.js';
 import type { Config } from '../config/config.js';
 import { rateLimit } from '../enrolment/rate-limit.js';
 import { tokenRedemption } from '../enrolment/tokens.repository.js';
@@ -84,9 +84,10 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const keys = await loadKeys(directory, startedAtMs);
   const caFingerprint = fingerprint(keys.ca.certificatePem);
 
-  const blobDirectory = join(directory, 'blobs');
-  const blobs = observedBlobs(await openBlobDirectory(blobDirectory), telemetry);
-  const parts = { db, blobs, blobDirectory, keys, clock, log, telemetry };
+  const { files, place, ...opened } = await openBlobs(directory, asked);
+  closers.push(async () => opened.close());
+  const blobs = observedBlobs(opened.blobs, telemetry);
+  const parts = { db, blobs, files, keys, clock, log, telemetry };
   const engine = await startEngine(parts);
   closers.push(async () => engine.rounds.shutdown());
 
@@ -138,7 +139,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
     await engine.hub.drain(reconnectAfterMs);
     services.events.close();
   });
-  log.info({ ...ready, database: store.kind }, 'the coordinator is ready');
+  log.info({ ...ready, database: store.kind, blobs: place }, 'the coordinator is ready');
   return ready;
 }
 

@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import type { Clock } from '@graft/core/clock';
 
 import type { BlobStore } from '../blobs/blob-store.js';
+import type { WorkerFiles } from '../blobs/worker-files.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { startWorkers } from '../compute/workers.driver.js';
 import { grants, type Grants } from '../federation/grants.js';
@@ -25,7 +26,7 @@ import { systemTimers } from './timers.adapter.js';
 export interface EngineOptions {
   readonly db: Kysely<Database>;
   readonly blobs: BlobStore;
-  readonly blobDirectory: string;
+  readonly files: WorkerFiles;
   readonly keys: CoordinatorKeys;
   readonly clock: Clock;
   readonly log: Log;
@@ -42,10 +43,10 @@ export interface Engine {
 
 /** Takes over the runs of a coordinator that died, and goes on with them. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { db, blobs, blobDirectory, keys, clock, log, telemetry } = options;
+  const { db, blobs, files, keys, clock, log, telemetry } = options;
   const granted = grants();
   const meter = transferMeter();
-  const workers = startWorkers(blobDirectory, log);
+  const workers = startWorkers(files, log);
   const work = observedCompute(workers.work, telemetry);
   const hub = createHub({
     unsettled: unsettledInstructions(db),

@@ -23,7 +23,7 @@ import { tasksRepository } from '../tasks/tasks.repository.js';
 import type { Engine, EngineOptions } from './engine.driver.js';
 import { version } from './version.js';
 
-export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'blobDirectory' | 'clock' | 'log'> {
+export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'files' | 'clock' | 'log'> {
   readonly engine: Engine;
   readonly accessKeys: ApiKeys;
   readonly eventLoop: EventLoopDelay;
@@ -52,7 +52,7 @@ export function createServices(options: ServicesOptions): Services {
     tokens: tokensRepository({ db, clock, server: () => doors.enrolAddress, fingerprint: caFingerprint }),
     events: eventFeed({ read: storedEvents(db), sleep: pause, log }),
     models,
-    releases: releasesRepository(db, onnxExporter(options.blobDirectory, log)),
+    releases: releasesRepository(db, onnxExporter(options.files, log)),
     rounds,
     runs: runsRepository(db),
     tasks: tasksRepository({ db, models, work: engine.work, blobs, clock }),
