@@ -137,4 +137,22 @@ export const agentErrors = {
     title: 'The memory of this machine does not suffice for the job',
     fix: 'Lower training.batchSize in the task, train fewer layers, or give the agent more memory. Other jobs go on.',
   },
+  TASK_DECLINED: {
+    number: 'GRAFT-2016',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    retryable: false,
+    exit: 1,
+    title: 'The site takes no part in this task',
+    fix: 'To take part, remove `accept: false` of the task from agent.yaml and start the agent again.',
+  },
+  DELTA_INVALID: {
+    number: 'GRAFT-2020',
+    grpc: 'DATA_LOSS',
+    http: 500,
+    retryable: true,
+    exit: 1,
+    title: 'A delta between two checkpoints does not make the newer one',
+    fix: 'Nothing to do: the agent fetches the whole file instead.',
+  },
 } as const satisfies Record<string, ErrorRow>;

@@ -12,15 +12,15 @@ export interface Pace {
 export const unpaced: Pace = { take: async () => undefined };
 
 /** @param bytesPerS shared by all who take; no limit where it is undefined. Half a second's bytes may pass at once. */
-export function pace(bytesPerS: number | undefined, { nowMs, after }: Clock & Timers): Pace {
+export function pace(bytesPerS: number | undefined, time: Clock & Timers): Pace {
   if (bytesPerS === undefined) return unpaced;
   const rate: BucketRate = { bytesPerS, burstBytes: bytesPerS / 2 };
-  let bucket: Bucket = fullBucket(rate, nowMs());
+  let bucket: Bucket = fullBucket(rate, time.nowMs());
   return {
     take: async (bytes, signal) => {
-      const taken = takeTokens(bucket, rate, { bytes, atMs: nowMs() });
+      const taken = takeTokens(bucket, rate, { bytes, atMs: time.nowMs() });
       bucket = taken.bucket;
-      if (taken.waitMs > 0) await waited(after, taken.waitMs, signal);
+      if (taken.waitMs > 0) await waited(time, taken.waitMs, signal);
     },
   };
 }
@@ -34,10 +34,10 @@ export function both(first: Pace, second: Pace): Pace {
   };
 }
 
-async function waited(after: Timers['after'], ms: number, signal: AbortSignal | undefined): Promise<void> {
+async function waited(timers: Timers, ms: number, signal: AbortSignal | undefined): Promise<void> {
   if (signal?.aborted === true) return;
   await new Promise<void>((resolve) => {
-    const cancel = after(ms, () => {
+    const cancel = timers.after(ms, () => {
       signal?.removeEventListener('abort', stop);
       resolve();
     });

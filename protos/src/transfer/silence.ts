@@ -15,12 +15,12 @@ export interface SilenceWatch {
 }
 
 /** Calls `onSilent` once when nothing has passed for `limitMs`. */
-export function watchSilence({ after }: Timers, limitMs: number, onSilent: () => void): SilenceWatch {
-  let cancel = after(limitMs, onSilent);
+export function watchSilence(timers: Timers, limitMs: number, onSilent: () => void): SilenceWatch {
+  let cancel = timers.after(limitMs, onSilent);
   return {
     progress: () => {
       cancel();
-      cancel = after(limitMs, onSilent);
+      cancel = timers.after(limitMs, onSilent);
     },
     end: () => cancel(),
   };
