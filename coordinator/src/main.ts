@@ -27,7 +27,7 @@ function configuration(): Config {
 }
 
 const config = configuration();
-const log = createLogger(config.logLevel);
+const log = createLogger(config);
 
 let stopping = false;
 

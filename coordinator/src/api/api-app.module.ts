@@ -8,6 +8,8 @@ import type { Request, RequestHandler, Response } from 'express';
 import { ApiKeyGuard } from '../access/api-key.guard.js';
 import type { Caller } from '../access/roles.js';
 import type { Log } from '../server/log.js';
+import { httpRequests } from '../system/http-requests.adapter.js';
+import type { Telemetry } from '../system/telemetry.js';
 import { apiModule } from './api.module.js';
 import { invalidBody } from './checked-body.js';
 import { openApiDocument } from './open-api.module.js';
@@ -20,6 +22,7 @@ export interface ApiOptions {
   /** Answers a repeated POST with its first answer. */
   readonly idempotency: RequestHandler;
   readonly log: Log;
+  readonly telemetry: Telemetry;
   readonly nestLog: LoggerService;
   readonly version: string;
 }
@@ -33,6 +36,7 @@ export async function createApi(options: ApiOptions): Promise<NestExpressApplica
     logger: options.nestLog,
     abortOnError: false,
   });
+  app.use(httpRequests(options.telemetry, options.log));
   app.use(helmet());
   // An ETag hashes every answer on the event loop, a downloaded model too.
   app.set('etag', false);

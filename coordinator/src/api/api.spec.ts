@@ -13,6 +13,7 @@ import { eventFeed, type StoredEvent } from '../events/event-feed.js';
 import { memoryBlobs, type MemoryBlobs } from '../federation/memory-blobs.contract.js';
 import { silentLog } from '../server/log.js';
 import type { Role } from '../access/roles.js';
+import { silentTelemetry } from '../system/telemetry.js';
 import { createApi } from './api-app.module.js';
 import { idempotency } from './idempotency.adapter.js';
 import { memoryAnswers } from './idempotency.js';
@@ -33,11 +34,16 @@ let url: string;
 let blobs: MemoryBlobs;
 let events: StoredEvent[];
 let created: unknown[];
+let lines: { readonly values: object; readonly message: string }[];
+let counted: [string, object][];
 
 beforeAll(async () => {
   blobs = memoryBlobs();
   events = [];
   created = [];
+  lines = [];
+  counted = [];
+  const write = (values: object, message: string): void => void lines.push({ values, message });
   const feed = eventFeed(
     {
       read: async (after, limit) => events.filter(({ seq }) => seq > after).slice(0, limit),
@@ -79,7 +85,8 @@ beforeAll(async () => {
     callerOf: async (key) =>
       ['viewer', 'operator', 'admin'].includes(key) ? { keyId: key, name: key, role: key as Role } : undefined,
     idempotency: idempotency(memoryAnswers(100), { nowMs: () => 0 }, silentLog),
-    log: silentLog,
+    log: { debug: write, info: write, warn: write, error: write },
+    telemetry: { ...silentTelemetry, add: (name, labels) => void counted.push([name, labels]) },
     nestLog: { log: () => undefined, warn: () => undefined, error: () => undefined },
     version: '0.1.0',
   });
@@ -329,6 +336,44 @@ describe('events', () => {
     expect((await frames({ 'last-event-id': '2' }, '', 1))[0]).toContain('id: 3');
     expect((await call('GET', '/api/v1/events?after=x')).status).toBe(400);
   });
+});
+
+describe('a request', () => {
+  test('has an id that is answered, logged with the caller, and kept where a proxy gave one', async () => {
+    const ask = async (headers: Record<string, string>): Promise<string | null> => {
+      const response = await fetch(`${url}/api/v1/models`, { headers: { authorization: 'Bearer viewer', ...headers } });
+      return response.headers.get('x-request-id');
+    };
+    expect(await ask({ 'x-request-id': 'proxy-7' })).toBe('proxy-7');
+    const own = await ask({ 'x-request-id': 'a b' });
+    expect(own).toMatch(/^[0-9a-f-]{36}$/u);
+    const about = { method: 'GET', path: '/api/v1/models', status: 200, caller: 'viewer' };
+    await untilLogged('proxy-7');
+    expect(lines.map(({ values }) => values)).toContainEqual({
+      requestId: 'proxy-7',
+      ms: expect.any(Number),
+      ...about,
+    });
+    expect(counted).toContainEqual(['graft_http_requests_total', { method: 'GET', status: '200' }]);
+  });
+
+  test('that fails unexpectedly is logged whole, under its id', async () => {
+    await fetch(`${url}/api/v1/agents`, { headers: { authorization: 'Bearer viewer', 'x-request-id': 'bad-1' } });
+    const line = lines.find(({ message }) => message === 'a request failed unexpectedly');
+    expect(line?.values).toMatchObject({ requestId: expect.any(String), err: expect.any(Error) });
+    await untilLogged('bad-1');
+  });
+
+  test('of a probe leaves no line', async () => {
+    await fetch(`${url}/health/live`);
+    expect(JSON.stringify(lines)).not.toContain('/health/live');
+  });
+
+  /** The line comes when the connection has taken the answer, which may be after the client has it. */
+  async function untilLogged(requestId: string): Promise<void> {
+    while (!lines.some(({ values }) => Object(values).requestId === requestId && 'ms' in values))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 });
 
 test('the OpenAPI document names every path with its schemas', async () => {

@@ -15,7 +15,7 @@ export class ProblemFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
     const response = http.getResponse<Response>();
-    const problem = problemOf(this.graftErrorOf(error), request.path);
+    const problem = problemOf(this.graftErrorOf(error, request.headers['x-request-id']), request.path);
     if (response.headersSent) {
       response.destroy();
       return;
@@ -24,15 +24,15 @@ export class ProblemFilter implements ExceptionFilter {
     response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
   }
 
-  private graftErrorOf(error: unknown): GraftError {
+  private graftErrorOf(error: unknown, requestId: unknown): GraftError {
     if (error instanceof GraftError) {
-      if (error.code === 'INTERNAL') this.log.error({ err: error }, 'a request failed unexpectedly');
+      if (error.code === 'INTERNAL') this.log.error({ err: error, requestId }, 'a request failed unexpectedly');
       return error;
     }
     if (error instanceof HttpException)
       return new GraftError(codeOfStatus(error.getStatus()), messageOf(error), { cause: error });
     if (isHttpError(error)) return new GraftError(codeOfStatus(error.status), error.message, { cause: error });
-    this.log.error({ err: error }, 'a request failed unexpectedly');
+    this.log.error({ err: error, requestId }, 'a request failed unexpectedly');
     return new GraftError('INTERNAL', 'unexpected error in the coordinator', { cause: error });
   }
 }

@@ -119,6 +119,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
     callerOf: async (key) => accessKeys.callerOf(key),
     idempotency: idempotency(memoryAnswers(keptAnswers), clock, log),
     log,
+    telemetry,
     nestLog: nestLogger(log),
     version,
   });

@@ -1,9 +1,24 @@
-/** The process log: pino, JSON lines on stderr; and the same for Nest. */
+/** The process log: pino on stderr, as JSON lines or as lines for people; and the same for Nest. */
 import type { LoggerService } from '@nestjs/common';
 import { destination, pino, type Logger } from 'pino';
 
-export function createLogger(level: string): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination({ fd: 2, sync: true }));
+import { prettyLine, withoutSecrets } from './log-line.js';
+
+export interface LoggerOptions {
+  /** Lines below it are not written. */
+  readonly logLevel: string;
+  readonly logFormat: 'json' | 'pretty';
+}
+
+export function createLogger({ logLevel, logFormat }: LoggerOptions): Logger {
+  const write = logFormat === 'json' ? withoutSecrets : (line: string) => prettyLine(withoutSecrets(line));
+  const options = {
+    level: logLevel,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    hooks: { streamWrite: write },
+  };
+  return pino(options, destination({ fd: 2, sync: true }));
 }
 
 /** Nest's own words; its chatter about routes and modules is for debugging. */
