@@ -193,6 +193,8 @@ export interface TrainingReport {
   readonly featureMs: number;
   readonly trunkRanges: readonly TensorRange[];
   readonly tailRanges: readonly TensorRange[];
+  readonly fetchMs?: number;
+  readonly sealMs?: number;
 }
 
 export interface TensorRange {

@@ -81,7 +81,7 @@ interface Checked {
 }
 
 async function work(context: AgentContext, { plan, base, seal }: Checked, control: JobControl): Promise<Trained> {
-  const { config, places, trainer } = context;
+  const { config, places, trainer, nowMs } = context;
   if (plan.work === 'probe') {
     await fetchBlobs(context, [base.blob], control);
     const input = { blobs: places.blobs, base, add: plan.probe.add, seal };
@@ -90,8 +90,10 @@ async function work(context: AgentContext, { plan, base, seal }: Checked, contro
   if (plan.work !== 'fit')
     throw new GraftError('PLAN_REFUSED', 'the plan asks for work that this version does not know');
   const pipeline = readPipeline(plan.fit.pipeline, 'pipeline');
+  const startedAtMs = nowMs();
   await fetchBlobs(context, [...blobsOf(pipeline), base.blob], control);
-  return trainer.call(
+  const fetchMs = Math.max(0, nowMs() - startedAtMs);
+  const trained = await trainer.call(
     'fit',
     {
       places,
@@ -104,6 +106,7 @@ async function work(context: AgentContext, { plan, base, seal }: Checked, contro
     },
     control,
   );
+  return { ...trained, report: { ...trained.report, fetchMs } };
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -89,16 +89,18 @@ export async function fit(input: FitInput, context: Fitting): Promise<TrainerCal
   const delta = flatten(layout, trained.weights);
   subtract(delta, flatten(layout, baseWeights));
   const bytes = bytesOf(tensor('float32', [delta.length], delta));
+  const sealingSinceMs = performance.now();
   const fields = await sealToFile(
     input.seal,
     { plaintextBytes: bytes.length, chunkAt: (start, length) => bytes.subarray(start, start + length) },
     context,
   );
+  const sealMs = Math.round(performance.now() - sealingSinceMs);
   const { loss, initialLoss, steps, trainMs } = trained;
   return {
     update: { ...fields, parameterCount: layout.length },
     exampleCount: examples.length,
-    report: { loss, initialLoss, steps, epochs: spec.epochs, trainMs, featureMs, trunkRanges, tailRanges },
+    report: { loss, initialLoss, steps, epochs: spec.epochs, trainMs, featureMs, sealMs, trunkRanges, tailRanges },
   };
 }
 

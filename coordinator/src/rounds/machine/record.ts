@@ -18,6 +18,8 @@ export interface AgentRecord {
   readonly seconds?: number;
   readonly trainSeconds?: number;
   readonly featureSeconds?: number;
+  readonly fetchSeconds?: number;
+  readonly sealSeconds?: number;
   readonly evaluation?: SiteMeasures | { readonly failed: string };
 }
 
@@ -106,6 +108,8 @@ function agentRecord(state: RunState, id: string, transferred: Transferred): Age
       norm: update.norm,
       trainSeconds: update.trainMs / 1000,
       featureSeconds: update.featureMs / 1000,
+      ...(update.fetchMs !== undefined && { fetchSeconds: update.fetchMs / 1000 }),
+      ...(update.sealMs !== undefined && { sealSeconds: update.sealMs / 1000 }),
     }),
     ...(answeredAtMs !== undefined && { seconds: Math.max(0, answeredAtMs - startedAtMs) / 1000 }),
     ...(typeof evaluation === 'object' && { evaluation }),

@@ -92,6 +92,8 @@ export interface UpdateSummary {
   readonly trainMs: number;
   readonly featureMs: number;
 }
+  readonly fetchMs?: number;
+  readonly sealMs?: number;
 
 export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'failed' | 'lost' | 'straggler';
 
