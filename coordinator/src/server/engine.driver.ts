@@ -21,6 +21,7 @@ import type { Telemetry } from '../system/telemetry.js';
 import { roundTraceparent } from '../system/traces/round-trace.adapter.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import type { Log } from './log.js';
+import { latestInstructions } from '../transfers/deltas.repository.js';
 import { systemTimers } from './timers.adapter.js';
 
 export interface EngineOptions {
@@ -44,7 +45,7 @@ export interface Engine {
 /** Takes over the runs of a coordinator that died, and goes on with them. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { db, blobs, files, keys, clock, log, telemetry } = options;
-  const granted = grants();
+  const granted = grants(latestInstructions(db));
   const meter = transferMeter();
   const workers = startWorkers(files, log);
   const work = observedCompute(workers.work, telemetry);

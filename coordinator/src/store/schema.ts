@@ -21,7 +21,10 @@ export interface Database {
   checkpoints: CheckpointsTable;
   releases: ReleasesTable;
   instructions: InstructionsTable;
+  deltas: DeltasTable;
   audit: AuditTable;
+  audit_head: AuditHeadTable;
+  answers: AnswersTable;
   events: EventsTable;
   replicas: ReplicasTable;
   presence: PresenceTable;
@@ -173,6 +176,15 @@ interface InstructionsTable {
   settled_at_ms: Nullable<number>;
 }
 
+/** Deltas between checkpoints that have been made. */
+interface DeltasTable {
+  from_hash: string;
+  to_hash: string;
+  /** Blob reference; null where the whole is hardly larger. */
+  delta: NullableJson;
+  created_at_ms: number;
+}
+
 interface AuditTable {
   seq: Generated<number>;
   at_ms: number;
@@ -180,6 +192,24 @@ interface AuditTable {
   details: Json;
   /** sha256 over the row before and this one, hex. */
   hash: string;
+}
+
+/** One row: how many rows the audit log has, and the hash of its last one. */
+interface AuditHeadTable {
+  id: number;
+  row_count: number;
+  hash: string;
+}
+
+/** Answers to requests with an Idempotency-Key. */
+interface AnswersTable {
+  /** sha256 over the caller and its key, hex. */
+  id: string;
+  request_hash: string;
+  at_ms: number;
+  /** Absent while the request is worked on. */
+  status: Nullable<number>;
+  body: Nullable<string>;
 }
 
 interface EventsTable {
