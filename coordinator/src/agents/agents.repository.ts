@@ -88,6 +88,17 @@ export function agentsRepository(ports: AgentsPorts): Agents {
       const rows = await db.selectFrom('agents').selectAll().orderBy('name').orderBy('created_at_ms').execute();
       return rows.map((row) => viewOf(row, online, activity));
     },
+    some: async (ids) => {
+      if (ids.length === 0) return [];
+      const [online, activity] = [ports.online(), ports.activity()];
+      const rows = await db
+        .selectFrom('agents')
+        .selectAll()
+        .where('id', 'in', [...ids])
+        .orderBy('name')
+        .execute();
+      return rows.map((row) => viewOf(row, online, activity));
+    },
     get: async (idOrName) => view(await find(idOrName)),
     approve: async (idOrName, by) => {
       const row = await change(await find(idOrName), 'active', 'agent.approved', by);

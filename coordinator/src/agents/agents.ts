@@ -3,6 +3,8 @@ import type { AgentView } from './agent-view.js';
 
 export interface Agents {
   list(): Promise<readonly AgentView[]>;
+  /** Those with one of the ids, by name. */
+  some(ids: readonly string[]): Promise<readonly AgentView[]>;
   /** By id or name; NOT_FOUND where there is none. */
   get(idOrName: string): Promise<AgentView>;
   /** Lets a waiting agent take part. Throws AGENT_REVOKED for one that was revoked. */

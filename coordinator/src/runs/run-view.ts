@@ -3,6 +3,12 @@ import { z } from 'zod';
 
 import { phases } from '../rounds/machine/state.js';
 
+const waitingSchema = z.object({
+  for: z.string().meta({ description: 'what the phase does or waits for' }),
+  endedBy: z.string(),
+  untilMs: z.int().optional().meta({ description: 'the moment that ends it at the latest' }),
+});
+
 export const startRunSchema = z
   .strictObject({
     /** Id or name of the task. */
@@ -31,6 +37,14 @@ export const runViewSchema = z
     createdAtMs: z.int(),
     updatedAtMs: z.int(),
     finishedAtMs: z.int().optional(),
+    attempt: z.int().meta({ description: 'which try at the round it is' }),
+    attempts: z.int().meta({ description: 'tries that a round has' }),
+    phaseStartedAtMs: z.int(),
+    waiting: waitingSchema.optional().meta({ description: 'absent where the run is over' }),
+    cohort: z
+      .object({ min: z.int(), goal: z.int(), max: z.int() })
+      .meta({ description: 'updates that a round needs and wants, agents that it asks' }),
+    connected: z.int().meta({ description: 'agents that the run sees' }),
   })
   .meta({ id: 'Run' });
 
@@ -46,6 +60,21 @@ export const roundViewSchema = z
   })
   .meta({ id: 'Round' });
 
+/** What is known of an agent beside its record: its name, and what it said last, where it works on this round. */
+const roundAgentSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  connected: z.boolean(),
+  activity: z.string().optional(),
+  progress: z.number().optional().meta({ description: 'of the activity, 0 to 1' }),
+  loss: z.number().optional().meta({ description: 'while it trains' }),
+  saidAtMs: z.int().optional(),
+});
+
+export const roundDetailSchema = roundViewSchema
+  .extend({ agents: z.array(roundAgentSchema) })
+  .meta({ id: 'RoundDetail' });
+
 export const checkpointViewSchema = z
   .object({
     runId: z.string(),
@@ -59,4 +88,6 @@ export const checkpointViewSchema = z
 export type StartRun = z.infer<typeof startRunSchema>;
 export type RunView = z.infer<typeof runViewSchema>;
 export type RoundView = z.infer<typeof roundViewSchema>;
+export type RoundDetail = z.infer<typeof roundDetailSchema>;
+export type RoundAgent = z.infer<typeof roundAgentSchema>;
 export type CheckpointView = z.infer<typeof checkpointViewSchema>;

@@ -4,13 +4,16 @@ import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 
 import { SERVICES, type Services } from '../api/services.js';
+import { agentsOf, roundAgent } from './round-agents.js';
 import {
   checkpointViewSchema,
+  roundDetailSchema,
   roundViewSchema,
   runViewSchema,
   startRunSchema,
   stopRunSchema,
   type CheckpointView,
+  type RoundDetail,
   type RoundView,
   type RunView,
   type StartRun,
@@ -70,10 +73,12 @@ export class RunsController {
   }
 
   @Get(':run/rounds/:round')
-  @ApiOperation({ summary: 'One round' })
-  @ApiResponse({ status: 200, standardSchema: roundViewSchema })
-  async round(@Param('run') run: string, @Param('round', { schema: roundNumber }) round: number): Promise<RoundView> {
-    return this.services.runs.round(run, round);
+  @ApiOperation({ summary: 'One round, with the names of its agents and what they said last' })
+  @ApiResponse({ status: 200, standardSchema: roundDetailSchema })
+  async round(@Param('run') run: string, @Param('round', { schema: roundNumber }) round: number): Promise<RoundDetail> {
+    const view = await this.services.runs.round(run, round);
+    const agents = await this.services.agents.some(agentsOf(view));
+    return { ...view, agents: agents.map((agent) => roundAgent(view, agent)) };
   }
 
   @Get(':run/checkpoints')

@@ -4,11 +4,12 @@ import type { Kysely, Selectable } from 'kysely';
 import { GraftError } from '@graft/core/error';
 import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 
-import { isOpen, phases, type Phase, type RunState } from '../rounds/machine/state.js';
+import { connectedAgents, isOpen, phases, type Phase, type RunState } from '../rounds/machine/state.js';
 import type { StoredRun } from '../rounds/material.js';
 import type { Database } from '../store/schema.js';
 import type { RoundView, RunView } from './run-view.js';
 import type { Runs } from './runs.js';
+import { waitingOf } from './waiting.js';
 
 export function runsRepository(db: Kysely<Database>): Runs {
   const runs = () =>
@@ -71,6 +72,7 @@ interface RunRow {
 
 function runView(row: RunRow): RunView {
   const { machine } = row.state as StoredRun;
+  const waiting = waitingOf(machine);
   return {
     id: row.id,
     taskId: machine.plan.taskId,
@@ -85,6 +87,12 @@ function runView(row: RunRow): RunView {
     createdAtMs: row.created_at_ms,
     updatedAtMs: machine.atMs,
     ...finished(machine),
+    attempt: machine.attempt,
+    attempts: machine.plan.attempts,
+    phaseStartedAtMs: machine.phaseStartedAtMs,
+    ...(waiting && { waiting }),
+    cohort: machine.plan.cohort,
+    connected: connectedAgents(machine).length,
   };
 }
 
