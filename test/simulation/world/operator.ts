@@ -1,0 +1,42 @@
+/** The operator: starts runs until one is there, and stops them. */
+import { request, type Link } from './network.js';
+import { taskId } from './tasks.js';
+import type { World } from './world.js';
+
+export interface Operator {
+  start(): void;
+  /** Stops the newest run that is open. */
+  stop(): void;
+}
+
+const retryMs = 3000;
+
+export function createOperator(world: World): Operator {
+  const link: Link = { cut: false };
+  const { scheduler, ledger, store, config } = world;
+  let started = 0;
+
+  async function start(): Promise<void> {
+    const seed = (started += 1);
+    const before = (await store.contents()).runs.length;
+    // The answer may be lost: whether there is a run tells what became of the question.
+    while ((await store.contents()).runs.length === before) {
+      const call = request(world, link, 'operator starts', ({ rounds }) => rounds.start(taskId, { seed, rounds: config.rounds }));
+      await call.catch(() => new Promise<void>((resolve) => scheduler.after(retryMs, 'operator waits', resolve)));
+    }
+  }
+
+  async function stop(): Promise<void> {
+    const runId = (await store.contents()).runs.at(-1)?.runId;
+    if (runId === undefined) return;
+    try {
+      await request(world, link, 'operator stops', ({ rounds }) => rounds.stop(runId, 'enough'));
+      ledger.stopped(runId);
+    } catch {
+      // It is not known to be stopped, and nothing is promised.
+    }
+  }
+
+  const noted = (work: Promise<void>): void => void work.catch((error: unknown) => ledger.fail(error));
+  return { start: () => noted(start()), stop: () => noted(stop()) };
+}
