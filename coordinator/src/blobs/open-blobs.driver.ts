@@ -24,7 +24,7 @@ export type BlobsConfig = Pick<
 >;
 
 export const configuredBucket = (config: BlobsConfig): S3Settings | undefined =>
-  config.blobs === undefined
+  config.blobs === undefined || isFolder(config.blobs)
     ? undefined
     : s3Settings(config.blobs, {
         endpoint: config.blobsEndpoint,
@@ -33,10 +33,13 @@ export const configuredBucket = (config: BlobsConfig): S3Settings | undefined =>
         secretAccessKey: config.blobsSecretKey,
       });
 
+/** A folder, for machines that share a file system. */
+const isFolder = (location: string): boolean => location.startsWith('/');
+
 /** Throws BLOB_STORE_REFUSED or BLOB_STORE_UNAVAILABLE where the bucket cannot be used, naming the setting. */
 export async function openBlobs(directory: string, config: BlobsConfig): Promise<OpenedBlobs> {
-  const folder = join(directory, 'blobs');
   const settings = configuredBucket(config);
+  const folder = settings === undefined && config.blobs !== undefined ? config.blobs : join(directory, 'blobs');
   if (settings === undefined) {
     const blobs = await openBlobDirectory(folder);
     return { blobs, files: filesInPlace(folder), place: folder, close: () => undefined };

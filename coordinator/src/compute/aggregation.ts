@@ -6,6 +6,7 @@ import type { BlobRef } from '@graft/models/pipeline/pipeline';
 
 import type { AggregationReport } from '../rounds/machine/state.js';
 import type { Opened } from '../rounds/admission.js';
+import type { FoldShape } from './fold-plan.js';
 
 /** One sealed update: its ciphertext is a blob, the manifest says how it is sealed. */
 export interface SealedUpdate {
@@ -32,17 +33,36 @@ export interface WeighedUpdate extends SealedUpdate {
 }
 
 export interface FoldRequest {
-  /** In canonical order: by agent id. */
+  /** In canonical order: by agent id. They are summed as fold-plan.ts says. */
   readonly updates: readonly WeighedUpdate[];
   /** The master weights that the deltas are added to: a safetensors file of float32 tensors. */
   readonly base: BlobRef;
   readonly parameterCount: number;
+  /** How they are grouped; `foldShape` where it is not given. */
+  readonly shape?: FoldShape;
 }
 
 export interface FoldResult {
   readonly weights: BlobRef;
   readonly fp16: BlobRef;
   readonly report: AggregationReport;
+}
+
+/** The sum of some updates, float64, as a blob: [example count, update count, elements in layout order], little-endian. */
+export type PartialSum = BlobRef;
+
+/** Parts of a fold, for several machines: what they add up to has the bits of one fold of all updates in the same plan. */
+export interface PartialSums {
+  /** Sums a group of updates from zero, in the order given. */
+  group(request: { readonly updates: readonly WeighedUpdate[]; readonly parameterCount: number }): Promise<PartialSum>;
+  /** Sums partial sums from zero, in the order given. */
+  join(request: { readonly parts: readonly PartialSum[]; readonly parameterCount: number }): Promise<PartialSum>;
+  /** The weighted mean of a whole sum over the base. */
+  finish(request: {
+    readonly sum: PartialSum;
+    readonly base: BlobRef;
+    readonly parameterCount: number;
+  }): Promise<FoldResult>;
 }
 
 export interface Aggregator {

@@ -2,8 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
-import { foldUpdates, openUpdate } from './aggregate.adapter.js';
-import type { FoldRequest, OpenRequest } from './aggregation.js';
+import { finishFold, foldUpdates, joinSums, openUpdate, sumGroup } from './aggregate.adapter.js';
+import type { FoldRequest, OpenRequest, PartialSums } from './aggregation.js';
 import { answerCall, type CallRequest } from './calls.js';
 import type { PrepareInput } from './model-work.js';
 import { prepareRun } from './prepare.adapter.js';
@@ -13,6 +13,9 @@ const blobs = await openBlobDirectory(blobDirectory);
 const handlers = {
   open: (request: OpenRequest) => openUpdate(request, blobs),
   fold: (request: FoldRequest) => foldUpdates(request, blobs),
+  group: (request: Parameters<PartialSums['group']>[0]) => sumGroup(request, blobs),
+  join: (request: Parameters<PartialSums['join']>[0]) => joinSums(request, blobs),
+  finish: (request: Parameters<PartialSums['finish']>[0]) => finishFold(request, blobs),
   prepare: (input: PrepareInput) => prepareRun(input, blobs),
 };
 

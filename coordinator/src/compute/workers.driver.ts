@@ -3,13 +3,15 @@ import { lending, type WorkerFiles } from '../blobs/worker-files.js';
 import type { Opened } from '../rounds/admission.js';
 import type { CentralEvaluation } from '../rounds/machine/state.js';
 import type { Logger } from '../rounds/rounds.js';
-import type { Aggregator, FoldResult } from './aggregation.js';
+import type { Aggregator, FoldResult, PartialSum, PartialSums } from './aggregation.js';
 import { callHost, processChannel, threadChannel } from './call-host.driver.js';
 import type { ModelWork, Prepared, QuantizeOutput } from './model-work.js';
 
 export interface Workers {
   readonly aggregator: Aggregator;
   readonly work: ModelWork;
+  /** In the thread of the aggregator, and ended with it. */
+  readonly sums: PartialSums;
 }
 
 /** @param files where updates, checkpoints and parts lie, shared by all threads and processes of this machine */
@@ -30,6 +32,11 @@ export function startWorkers(files: WorkerFiles, logger: Logger): Workers {
       open: (request) => thread.call('open', request) as Promise<Opened>,
       fold: (request) => thread.call('fold', request) as Promise<FoldResult>,
       close: () => thread.close(),
+    },
+    sums: {
+      group: (request) => thread.call('group', request) as Promise<PartialSum>,
+      join: (request) => thread.call('join', request) as Promise<PartialSum>,
+      finish: (request) => thread.call('finish', request) as Promise<FoldResult>,
     },
     work: {
       prepare: (input) => thread.call('prepare', input) as Promise<Prepared>,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { GraftError } from '@graft/core/error';
 
+import { replicaFlags, replicaSettings } from './replica-settings.js';
 import { secretVariables, storeFlags, storeSettings } from './store-settings.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -20,6 +21,7 @@ const configSchema = z.object({
   /** Names and addresses under which agents reach the coordinator: they go into its certificate, the first is told to agents. */
   hosts: z.array(z.string().min(1).max(253)).min(1).default(['localhost', '127.0.0.1']),
   ...storeSettings,
+  ...replicaSettings,
   logLevel: z.enum(logLevels).default('info'),
   /** JSON lines for machines, or lines for people. */
   logFormat: z.enum(['json', 'pretty']).default('json'),
@@ -45,6 +47,7 @@ const flags = {
   '--enrol-port': ['enrolPort', 'GRAFT_ENROL_PORT'],
   '--host': ['hosts', 'GRAFT_HOSTS'],
   ...storeFlags,
+  ...replicaFlags,
   '--log-level': ['logLevel', 'GRAFT_LOG_LEVEL'],
   '--log-format': ['logFormat', 'GRAFT_LOG_FORMAT'],
   '--traces': ['traces', 'GRAFT_TRACES'],

@@ -13,7 +13,7 @@ export const storeSettings = {
   dbConnections: count(2, 500).default(10),
   /** A statement that takes longer is ended by the server, seconds. */
   dbStatementSeconds: count(1, 3_600).default(60),
-  /** s3://BUCKET/PREFIX; absent for the folder `blobs`. */
+  /** s3://BUCKET/PREFIX, or the absolute path of a folder; absent for the folder `blobs`. */
   blobs: z.string().min(1).optional(),
   /** URL of an S3 server other than Amazon's. */
   blobsEndpoint: z.string().min(1).optional(),

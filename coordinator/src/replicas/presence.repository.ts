@@ -83,6 +83,17 @@ export function presenceRepository(db: Kysely<Database>, { id, version, leaseMs 
       const rows = await (among === undefined ? agents : agents.where('agent_id', 'in', [...among])).execute();
       return rows.map(({ agent_id }) => agent_id).sort();
     },
+    instructed: async () => {
+      const rows = await db
+        .selectFrom('presence')
+        .innerJoin('instructions', 'instructions.agent_id', 'presence.agent_id')
+        .select('presence.agent_id')
+        .distinct()
+        .where('presence.replica_id', '=', id)
+        .where('instructions.settled_at_ms', 'is', null)
+        .execute();
+      return rows.map(({ agent_id }) => agent_id);
+    },
     leave: async () => {
       await db.deleteFrom('presence').where('replica_id', '=', id).execute();
       await db.deleteFrom('replicas').where('id', '=', id).execute();

@@ -13,6 +13,8 @@ export interface Presence {
   closed(agentId: string, session: number): Promise<boolean>;
   /** Agents with a stream at a living replica, sorted; of these agents only, where some are named. */
   connected(among?: readonly string[]): Promise<readonly string[]>;
+  /** Agents with a stream here who have instructions that are not settled. */
+  instructed(): Promise<readonly string[]>;
   /** Removes this replica and its streams: it stops. */
   leave(): Promise<void>;
   /** Replicas that live and take runs. */

@@ -15,30 +15,27 @@ export interface RunClaimsOptions {
 }
 
 export function runClaims(db: Kysely<Database>, { owner, leaseMs }: RunClaimsOptions): RunClaims {
+  const open = () => db.selectFrom('runs').select('id').where('open', '=', true);
+  const free = (limit: number) =>
+    open()
+      .where((is) => is.or([is('lease_owner', 'is', null), is('lease_expires_at_ms', '<', databaseNow)]))
+      .orderBy('id')
+      .limit(limit)
+      .forUpdate()
+      .skipLocked();
+  /** What another replica claims or writes at this moment is left to it. */
+  async function claim(which: ReturnType<typeof open>): Promise<OwnedRun[]> {
+    const claimed = await db
+      .updateTable('runs')
+      .set({ lease_owner: owner, lease_expires_at_ms: databaseNowPlus(leaseMs), fence: sql<number>`fence + 1` })
+      .where('id', 'in', which)
+      .returning(['id', 'state', 'fence'])
+      .execute();
+    return claimed.map(({ id, state, fence }) => ({ run: state as StoredRun, lease: { runId: id, fence } }));
+  }
   return {
-    claimFree: async (limit) => {
-      if (limit < 1) return [];
-      const claimed = await db
-        .updateTable('runs')
-        .set({ lease_owner: owner, lease_expires_at_ms: databaseNowPlus(leaseMs), fence: sql<number>`fence + 1` })
-        .where('id', 'in', (from) =>
-          from
-            .selectFrom('runs')
-            .select('id')
-            .where('open', '=', true)
-            .where((is) => is.or([is('lease_owner', 'is', null), is('lease_expires_at_ms', '<', databaseNow)]))
-            .orderBy('id')
-            .limit(limit)
-            .forUpdate()
-            .skipLocked(),
-        )
-        .returning(['id', 'state', 'fence'])
-        .execute();
-      return claimed.map(({ id, state, fence }): OwnedRun => ({
-        run: state as StoredRun,
-        lease: { runId: id, fence },
-      }));
-    },
+    claimFree: async (limit) => (limit < 1 ? [] : claim(free(limit))),
+    claimOwn: () => claim(open().where('lease_owner', '=', owner).forUpdate().skipLocked()),
     open: async () => {
       const { count } = await db
         .selectFrom('runs')

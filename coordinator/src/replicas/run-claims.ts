@@ -5,6 +5,8 @@ import type { StoredRun } from '../rounds/material.js';
 export interface RunClaims {
   /** Takes over open runs that nobody owns, or whose leases ran out, `limit` at most. What another replica claims now is left to it. */
   claimFree(limit: number): Promise<readonly OwnedRun[]>;
+  /** Takes the runs back that this replica owned in a former life. */
+  claimOwn(): Promise<readonly OwnedRun[]>;
   /** How many runs are open, whoever owns them. */
   open(): Promise<number>;
   /** Throws LEASE_LOST where another owns the run: what this replica knows of it may be old. */

@@ -11,7 +11,7 @@ import type { EngineStore } from './engine-store.js';
 import { acceptedVerdict, refusedVerdict } from './machine/effect.js';
 import type { Refusal } from './machine/event.js';
 import { step } from './machine/machine.js';
-import type { StoredRun } from './material.js';
+import { keyOf, type StoredRun } from './material.js';
 import { cleanMeasures, shorten, summaryOf } from './report-values.js';
 import { openSecretKey } from './round-keys.adapter.js';
 import type { EvaluationReport, FailureReport, InstalledReport, Verdict } from './rounds.js';
@@ -57,9 +57,10 @@ export async function receiveUpdate(
 async function admit(
   agentId: string,
   manifest: UpdateManifest,
-  { machine, material, roundKey }: StoredRun,
+  run: StoredRun,
   { blobs, aggregator, masterKey, manifestBytes }: ReportDependencies & { readonly manifestBytes: Uint8Array },
 ): Promise<Checked> {
+  const { machine, material } = run;
   const update = summaryOf(manifest, 0);
   const wanted = step(machine, { kind: 'updateReceived', agentId, round: manifest.round, update, atMs: machine.atMs });
   if (wanted.verdict?.accepted !== true || wanted.effects.length === 0) return { kind: 'settled' };
@@ -73,7 +74,8 @@ async function admit(
     const message = `the sealed update ${ciphertext?.hash.slice(0, 12) ?? ''} is not uploaded whole`;
     return { kind: 'refused', refusal: { reason: 'incomplete', message } };
   }
-  if (roundKey?.round !== manifest.round) throw new GraftError('INTERNAL', `round ${manifest.round} has no key`);
+  const roundKey = keyOf(run, manifest.round);
+  if (roundKey === undefined) throw new GraftError('INTERNAL', `round ${manifest.round} has no key`);
   const sealed = { agentId, manifest: manifestBytes, ciphertext, exampleCount: manifest.exampleCount };
   const roundSecretKey = openSecretKey(roundKey, masterKey);
   return { kind: 'opened', opened: await aggregator.open({ update: sealed, roundSecretKey, parameterCount }) };

@@ -13,13 +13,12 @@ import { apiKeys } from '../access/api-keys.repository.js';
 import { agentDirectory } from '../agents/agents.repository.js';
 import { createApi } from '../api/api-app.module.js';
 import { idempotency } from '../api/idempotency.adapter.js';
-import { memoryAnswers } from '../api/idempotency.js';
+import { storedAnswers } from '../api/idempotency.repository.js';
 import { openBlobs } from '../blobs/open-blobs.driver.js';
 import type { Config } from '../config/config.js';
 import { rateLimit } from '../enrolment/rate-limit.js';
 import { tokenRedemption } from '../enrolment/tokens.repository.js';
-import { lockDirectory } from '../store/directory-lock.adapter.js';
-import { openStore, type Store } from '../store/open-store.driver.js';
+import { openConfiguredStore } from '../store/open-configured.driver.js';
 import { collectGauges } from '../system/collected/gauges.js';
 import { storedMetrics } from '../system/collected/stored.repository.js';
 import { eventLoopDelay } from '../system/event-loop.adapter.js';
@@ -32,8 +31,11 @@ import { loadKeys } from './keys.adapter.js';
 import { nestLogger } from './logger.adapter.js';
 import { portsFor, rememberPorts } from './ports.adapter.js';
 import { removeReadyFile, writeReadyFile, type Ready } from './ready-file.adapter.js';
+import { openReplica } from './replica.driver.js';
 import { createServices } from './services.driver.js';
 import { openTelemetry } from './telemetry.driver.js';
+import { startTransfers, type Transfers } from '../transfers/transfers.driver.js';
+import { systemTimers } from './timers.adapter.js';
 import { version } from './version.js';
 
 export interface Coordinator {
@@ -50,9 +52,6 @@ const reconnectAfterMs = 1_000;
 
 /** 20 sites behind one address may enrol at once; then one every 3 seconds. */
 const enrolmentRate = { burst: 20, refillMs: 3_000, addresses: 10_000 };
-
-/** Answers that are kept for repeated requests. */
-const keptAnswers = 1_000;
 
 const clock: Clock = { nowMs: () => Date.now() };
 
@@ -76,24 +75,29 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const startedAtMs = clock.nowMs();
   const directory = resolve(asked.dir);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const store = await openLocked(directory, asked.db);
+  const store = await openConfiguredStore(directory, asked);
   closers.push(async () => store.close());
   const { telemetry, metrics, close: closeTelemetry } = await openTelemetry(asked, log);
   closers.push(closeTelemetry);
   const db = observedDatabase(store.db, telemetry);
-  const keys = await loadKeys(directory, startedAtMs);
+  const keys = await loadKeys(directory, startedAtMs, asked.keys);
   const caFingerprint = fingerprint(keys.ca.certificatePem);
 
   const { files, place, ...opened } = await openBlobs(directory, asked);
   closers.push(async () => opened.close());
   const blobs = observedBlobs(opened.blobs, telemetry);
-  const parts = { db, blobs, files, keys, clock, log, telemetry };
+  const { db: url, leaseMs } = asked;
+  const replica = url === undefined ? undefined : await openReplica({ db, url, keys, blobs, leaseMs, log });
+  closers.push(async () => replica?.signals.close());
+  const parts = { db, blobs, files, keys, clock, log, telemetry, replica };
   const engine = await startEngine(parts);
   closers.push(async () => engine.rounds.shutdown());
 
   const ports = await portsFor(directory, asked, log);
   const config = { ...asked, ...ports };
-  const doors = await openDoors(config, parts, engine);
+  const transfers = startTransfers({ ...parts, timers: systemTimers });
+  closers.push(async () => transfers.close());
+  const doors = await openDoors(config, parts, { ...engine, deltas: transfers.deltas });
   closers.push(async () => doors.close(graceMs));
   const eventLoop = eventLoopDelay();
   closers.push(async () => eventLoop.close());
@@ -117,7 +121,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const app = await createApi({
     services,
     callerOf: async (key) => accessKeys.callerOf(key),
-    idempotency: idempotency(memoryAnswers(keptAnswers), clock, log),
+    idempotency: idempotency(storedAnswers(db), clock, log),
     log,
     telemetry,
     nestLog: nestLogger(log),
@@ -130,13 +134,13 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const ready = { pid: process.pid, apiUrl, grpcAddress, enrolAddress, caFingerprint };
   await rememberPorts(directory, {
     apiPort: portOf(apiUrl),
-    grpcPort: portOf(grpcAddress),
-    enrolPort: portOf(enrolAddress),
+    ...doors.ports,
   });
   await writeReadyFile(directory, ready);
   closers.push(async () => {
     isReady = false;
     await removeReadyFile(directory);
+    await engine.handOver();
     await engine.hub.drain(reconnectAfterMs);
     services.events.close();
   });
@@ -144,27 +148,12 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   return ready;
 }
 
-/** The store of a directory that is this process's alone, wherever its database is. */
-async function openLocked(directory: string, db: string | undefined): Promise<Store> {
-  if (db === undefined) return openStore({ kind: 'embedded', directory });
-  const lock = await lockDirectory(directory);
-  try {
-    const store = await openStore({ kind: 'postgres', url: db });
-    return {
-      ...store,
-      close: async () => {
-        await store.close();
-        await lock.release();
-      },
-    };
-  } catch (error) {
-    await lock.release();
-    throw error;
-  }
-}
-
 /** The ports that agents call. */
-async function openDoors(config: Config, parts: EngineOptions, engine: Engine): Promise<AgentDoors> {
+async function openDoors(
+  config: Config,
+  parts: EngineOptions,
+  engine: Engine & Pick<Transfers, 'deltas'>,
+): Promise<AgentDoors> {
   const { db, keys, blobs, log, telemetry } = parts;
   return openAgentDoors({
     config,

@@ -28,6 +28,8 @@ export interface DoorsOptions {
 export interface AgentDoors {
   readonly grpcAddress: string;
   readonly enrolAddress: string;
+  /** That they listen on: a balancer may stand before them. */
+  readonly ports: { readonly grpcPort: number; readonly enrolPort: number };
   /** Takes no more calls; what is in hand has `graceMs` to end. */
   close(graceMs: number): Promise<void>;
 }
@@ -60,7 +62,7 @@ export async function openAgentDoors({
       },
     });
     opened.push(grpc);
-    const grpcAddress = address(name, grpc.port);
+    const grpcAddress = config.publicGrpc ?? address(name, grpc.port);
     const enrol = await startGrpcServer({
       host,
       port: config.enrolPort,
@@ -76,7 +78,8 @@ export async function openAgentDoors({
     opened.push(enrol);
     return {
       grpcAddress,
-      enrolAddress: address(name, enrol.port),
+      enrolAddress: config.publicEnrol ?? address(name, enrol.port),
+      ports: { grpcPort: grpc.port, enrolPort: enrol.port },
       close: async (graceMs) => {
         await Promise.all(opened.map(async (server) => server.close(graceMs)));
       },

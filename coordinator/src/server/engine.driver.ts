@@ -2,15 +2,17 @@
 import type { Kysely } from 'kysely';
 
 import type { Clock } from '@graft/core/clock';
+import { errorCatalogue, GraftError, type ErrorCode } from '@graft/core/error';
 
 import type { BlobStore } from '../blobs/blob-store.js';
 import type { WorkerFiles } from '../blobs/worker-files.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { startWorkers } from '../compute/workers.driver.js';
 import { grants, type Grants } from '../federation/grants.js';
-import { createHub, type Hub } from '../federation/hub.js';
+import { createHub, type Hub, type Online } from '../federation/hub.js';
 import { unsettledInstructions } from '../federation/instructions.repository.js';
 import { transferMeter, type TransferMeter } from '../federation/transfer-meter.js';
+import { notifyStep } from '../replicas/notify.repository.js';
 import { createRounds } from '../rounds/create-rounds.driver.js';
 import { engineStore } from '../rounds/engine-store.repository.js';
 import type { Rounds } from '../rounds/rounds.js';
@@ -21,6 +23,7 @@ import type { Telemetry } from '../system/telemetry.js';
 import { roundTraceparent } from '../system/traces/round-trace.adapter.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import type { Log } from './log.js';
+import type { Replica } from './replica.driver.js';
 import { latestInstructions } from '../transfers/deltas.repository.js';
 import { systemTimers } from './timers.adapter.js';
 
@@ -32,6 +35,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly telemetry: Telemetry;
+  /** Absent where this coordinator is alone on its database. */
+  readonly replica?: Replica | undefined;
 }
 
 export interface Engine {
@@ -40,11 +45,18 @@ export interface Engine {
   readonly grants: Grants;
   readonly meter: TransferMeter;
   readonly work: ModelWork;
+  /** Agents with a stream, at any replica. */
+  online(): ReadonlyMap<string, Online>;
+  /** Ends the stream of an agent, wherever it is. */
+  disconnect(agentId: string, error: GraftError): void;
+  /** Gives the runs to the other replicas, where there are any. */
+  handOver(): Promise<void>;
 }
 
 /** Takes over the runs of a coordinator that died, and goes on with them. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { db, blobs, files, keys, clock, log, telemetry } = options;
+  const { db, blobs, files, keys, log, telemetry, replica } = options;
+  const clock = replica?.clock ?? options.clock;
   const granted = grants(latestInstructions(db));
   const meter = transferMeter();
   const workers = startWorkers(files, log);
@@ -60,16 +72,24 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     grants: granted,
     log,
   });
+  const others = replica?.join({ hub, meter });
   const rounds: Rounds = createRounds({
     store: observedEngineStore(
-      engineStore(db, { owner: keys.instanceId, identity: keys.identity, masterKey: keys.masterKey, clock }),
+      engineStore(db, {
+        owner: keys.instanceId,
+        identity: keys.identity,
+        masterKey: keys.masterKey,
+        clock,
+        ...(replica && { leaseMs: replica.times.leaseMs, announce: notifyStep }),
+      }),
       { telemetry, log, traceparentOf: roundTraceparent },
     ),
     blobs,
     hub,
     aggregator: observedCompute(workers.aggregator, telemetry),
     work,
-    meter,
+    meter: others?.meter ?? meter,
+    ...(others && { elsewhere: others }),
     masterKey: keys.masterKey,
     clock,
     timers: systemTimers,
@@ -81,5 +101,27 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     await rounds.shutdown();
     throw error;
   }
-  return { rounds, hub, grants: granted, meter, work };
+  replica?.signals.on('disconnect', ({ agentId, code, message }) => hub.disconnect(agentId, errorOf(code, message)));
+  return {
+    rounds,
+    hub,
+    grants: granted,
+    meter,
+    work,
+    online: () => (others === undefined ? hub.online() : everywhere(hub.online(), others.known)),
+    disconnect: (agentId, error) => {
+      hub.disconnect(agentId, error);
+      replica?.signals.send('disconnect', { agentId, code: error.code, message: error.message });
+    },
+    handOver: async () => others?.handOver(),
+  };
+}
+
+/** What another replica holds a stream of takes work, as far as is known here. */
+function everywhere(here: ReadonlyMap<string, Online>, known: ReadonlySet<string>): ReadonlyMap<string, Online> {
+  return new Map([...[...known].map((id) => [id, { paused: '' }] as const), ...here]);
+}
+
+function errorOf(code: string, message: string): GraftError {
+  return new GraftError(code in errorCatalogue ? (code as ErrorCode) : 'CANCELLED', message);
 }

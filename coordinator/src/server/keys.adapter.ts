@@ -20,11 +20,16 @@ export interface CoordinatorKeys {
   readonly instanceId: string;
 }
 
-/** Reads the keys of a directory, and makes those that are not there yet. */
-export async function loadKeys(directory: string, atMs: number): Promise<CoordinatorKeys> {
-  const folder = join(directory, 'keys');
+/**
+ * Reads the keys of a directory, and makes those that are not there yet.
+ * @param shared folder of the secrets, where they do not lie in the directory; what names this coordinator alone always does
+ */
+export async function loadKeys(directory: string, atMs: number, shared?: string): Promise<CoordinatorKeys> {
+  const own = join(directory, 'keys');
+  await mkdir(own, { recursive: true, mode: 0o700 });
+  await chmod(own, 0o700);
+  const folder = shared ?? own;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await chmod(folder, 0o700);
   const ca = await once(join(folder, 'ca.json'), async () =>
     JSON.stringify(await createCa('graft coordinator CA', { atMs })),
   );
@@ -39,7 +44,7 @@ export async function loadKeys(directory: string, atMs: number): Promise<Coordin
     ca: readCa(join(folder, 'ca.json'), ca),
     identity: signingKeyFromSeed(await seed('identity.seed')),
     masterKey: await seed('master.key'),
-    instanceId: await once(join(folder, 'instance.id'), async () =>
+    instanceId: await once(join(own, 'instance.id'), async () =>
       Buffer.from(randomSeed()).toString('hex').slice(0, 16),
     ),
   };

@@ -11,7 +11,7 @@ import { agentsRepository } from '../agents/agents.repository.js';
 import type { Services } from '../api/services.js';
 import { apiBlobs } from '../blobs-api/api-blobs.js';
 import { tokensRepository } from '../enrolment/tokens.repository.js';
-import { eventFeed } from '../events/event-feed.js';
+import { eventFeed, type EventFeedTimes } from '../events/event-feed.js';
 import { storedEvents } from '../events/events.repository.js';
 import { modelsRepository } from '../models/models.repository.js';
 import { onnxExporter } from '../releases/export-onnx.driver.js';
@@ -21,9 +21,10 @@ import type { EventLoopDelay } from '../system/event-loop.adapter.js';
 import type { Metrics, SystemReport } from '../system/system.js';
 import { tasksRepository } from '../tasks/tasks.repository.js';
 import type { Engine, EngineOptions } from './engine.driver.js';
+import type { Replica } from './replica.driver.js';
 import { version } from './version.js';
 
-export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'files' | 'clock' | 'log'> {
+export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'files' | 'clock' | 'log' | 'replica'> {
   readonly engine: Engine;
   readonly accessKeys: ApiKeys;
   readonly eventLoop: EventLoopDelay;
@@ -42,15 +43,18 @@ export function createServices(options: ServicesOptions): Services {
   return {
     agents: agentsRepository({
       db,
-      online: () => hub.online(),
+      online: () => engine.online(),
       activity: () => rounds.activity(),
-      disconnect: (agentId, error) => hub.disconnect(agentId, error),
+      disconnect: (agentId, error) => engine.disconnect(agentId, error),
       clock,
     }),
     blobs: apiBlobs(blobs),
     keys: options.accessKeys,
     tokens: tokensRepository({ db, clock, server: () => doors.enrolAddress, fingerprint: caFingerprint }),
-    events: eventFeed({ read: storedEvents(db), sleep: pause, log }),
+    events: eventFeed(
+      { read: storedEvents(db), sleep: pauseUntilEvent(options.replica), log },
+      feedTimes(options.replica),
+    ),
     models,
     releases: releasesRepository(db, onnxExporter(options.files, log)),
     rounds,
@@ -65,6 +69,23 @@ export function createServices(options: ServicesOptions): Services {
     metrics: options.metrics,
     system: () => systemReport(options),
   };
+}
+
+/** Where replicas signal events, the look without a signal may be rare. */
+const feedTimes = (replica: Replica | undefined): EventFeedTimes => ({
+  pollMs: replica === undefined ? 200 : 2_000,
+  heartbeatMs: 15_000,
+});
+
+/** Pauses that end with the next event that a replica signals. */
+function pauseUntilEvent(replica: Replica | undefined): typeof pause {
+  if (replica === undefined) return pause;
+  let next = new AbortController();
+  replica.signals.on('event', () => {
+    next.abort();
+    next = new AbortController();
+  });
+  return async (ms, signal) => pause(ms, AbortSignal.any([signal, next.signal]));
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
