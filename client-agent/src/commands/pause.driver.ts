@@ -4,27 +4,28 @@ import { rm } from 'node:fs/promises';
 import { readAgentConfig } from '../config/agent-directory.adapter.js';
 import { agentPaths } from '../config/agent-paths.js';
 import { readIfPresent, writeFileAtomically } from '../config/files.adapter.js';
+import { parsePause, type Pause } from '../daemon/brake-files.js';
 import { formatTime } from '../output/format.js';
 import type { CommandContext } from './context.driver.js';
 
-export interface Pause {
-  readonly sinceMs: number;
-}
-
-export async function pause({ output, directory }: CommandContext<object>): Promise<number> {
+/** Also where the allowed hours had paused it: then it stays so when they begin. */
+export async function pause({ output, directory, options }: CommandContext<{ reason?: string }>): Promise<number> {
   const paths = agentPaths(directory);
   await readAgentConfig(paths);
   const known = await readPause(paths.paused);
-  const state: Pause = known ?? { sinceMs: Date.now() };
-  if (known === undefined) await writeFileAtomically(paths.paused, JSON.stringify(state));
+  const isPaused = known !== undefined && known.by === 'site';
+  const reason = (options.reason ?? '').slice(0, 200);
+  const state: Pause = isPaused ? known : { sinceMs: known?.sinceMs ?? Date.now(), by: 'site', reason };
+  if (!isPaused) await writeFileAtomically(paths.paused, JSON.stringify(state));
   output.result({ paused: state }, [
-    known === undefined
-      ? 'paused: training stops at its next step; to go on: graft-agent resume'
-      : `paused already, since ${formatTime(state.sinceMs)}`,
+    isPaused
+      ? `paused already, since ${formatTime(state.sinceMs)}`
+      : 'paused: training stops at its next step, and no other work begins; to go on: graft-agent resume',
   ]);
   return 0;
 }
 
+/** Also outside the allowed hours: then it works until they end the next time. */
 export async function resume({ output, directory }: CommandContext<object>): Promise<number> {
   const paths = agentPaths(directory);
   await readAgentConfig(paths);
@@ -37,7 +38,5 @@ export async function resume({ output, directory }: CommandContext<object>): Pro
 /** Undefined where the site is not paused; a file that says nothing pauses all the same. */
 export async function readPause(file: string): Promise<Pause | undefined> {
   const text = await readIfPresent(file);
-  if (text === undefined) return undefined;
-  const sinceMs: unknown = /"sinceMs":(\d+)/.exec(text)?.[1];
-  return { sinceMs: Number(sinceMs ?? 0) };
+  return text === undefined ? undefined : parsePause(text);
 }

@@ -81,7 +81,7 @@ Example:
     .action(action(async () => (await import('./check.driver.js')).check));
   program
     .command('start')
-    .description('run the agent in the foreground; Ctrl-C or SIGTERM ends it after the transfer in hand')
+    .description('run the agent in the foreground; Ctrl-C or SIGTERM ends it: see graft-agent drain')
     .option('--timeout <seconds>', 'give up when there is no connection for this long (default: never)', seconds)
     .addHelpText('after', '\nExamples:\n  graft-agent start\n  graft-agent start --json > events.jsonl\n')
     .action(action(async () => (await import('./start.driver.js')).start));
@@ -93,13 +93,27 @@ Example:
   program
     .command('pause')
     .description('stop computing for the federation at the next step, also across restarts, until resume')
-    .addHelpText('after', '\nExample:\n  graft-agent pause\n')
+    .option('--reason <text>', 'for people at the coordinator, who see the site as paused')
+    .addHelpText('after', "\nExamples:\n  graft-agent pause\n  graft-agent pause --reason 'backup until noon'\n")
     .action(action(async () => (await import('./pause.driver.js')).pause));
   program
     .command('resume')
     .description('go on where pause stopped')
     .addHelpText('after', '\nExample:\n  graft-agent resume\n')
     .action(action(async () => (await import('./pause.driver.js')).resume));
+  program
+    .command('drain')
+    .description('have the running agent finish and report its work, take nothing new, and end')
+    .option('--limit <seconds>', 'leave the work with its checkpoint after this long', seconds, 300)
+    .addHelpText(
+      'after',
+      `
+A first SIGTERM or Ctrl-C does the same with a limit of 5 seconds (stopLimitMs in agent.yaml), a second one stops
+with a checkpoint. Before an upgrade:
+  graft-agent drain --limit 600 && npm install -g graft-agent && graft-agent start`,
+    )
+    .action(action(async () => (await import('./drain.driver.js')).drain));
+
   program
     .command('outbox')
     .description('list everything that left this site, and what waits to be sent')

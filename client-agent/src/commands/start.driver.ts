@@ -1,4 +1,4 @@
-/** `graft-agent start`: the daemon in the foreground, one line an event. */
+/** `graft-agent start`: the daemon in the foreground, one line an event. A first signal drains, a second stops, a third ends. */
 import { lineOf } from '../daemon/daemon-events.js';
 import { runAgent } from '../daemon/run-agent.driver.js';
 import { formatTime } from '../output/format.js';
@@ -8,14 +8,15 @@ import type { CommandContext } from './context.driver.js';
 const interrupted = 130;
 
 export async function start({ options, output, directory }: CommandContext<{ timeout?: number }>): Promise<number> {
-  const stop = new AbortController();
+  const [drain, stop] = [new AbortController(), new AbortController()];
   let exit = 0;
   let asked = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     asked += 1;
-    if (asked > 1) process.exit(interrupted);
+    if (asked > 2) process.exit(interrupted);
     if (signal === 'SIGINT') exit = interrupted;
-    output.progress('stopping after the transfer in hand; once more to stop at once');
+    if (asked === 1) return drain.abort();
+    output.progress('stopping now, with a checkpoint of the work in hand');
     stop.abort();
   };
   process.on('SIGINT', onSignal);
@@ -24,6 +25,7 @@ export async function start({ options, output, directory }: CommandContext<{ tim
     await runAgent({
       directory,
       stop: stop.signal,
+      drain: drain.signal,
       emit: (event) => {
         const line = lineOf(event);
         if (line !== undefined || output.json) {

@@ -2,11 +2,13 @@
 import { agentPaths } from '../config/agent-paths.js';
 import { readAgentConfig } from '../config/agent-directory.adapter.js';
 import type { AgentStatus } from '../daemon/agent-status.js';
+import { describePause } from '../daemon/brake-files.js';
 import { readStatusFile } from '../daemon/status-file.adapter.js';
 import { formatBytes, formatDuration, formatTable, formatTime } from '../output/format.js';
 import { readPause } from './pause.driver.js';
 import { currentRelease } from '../releases/release-store.adapter.js';
 import type { CommandContext } from './context.driver.js';
+import { isAlive } from './process-alive.adapter.js';
 
 /** Rounds that people are shown; --json has all that the daemon keeps. */
 const shownRounds = 5;
@@ -37,8 +39,15 @@ export async function status({ output, directory }: CommandContext<object>): Pro
           `data     ${written.data.training} to train on, ${written.data.heldOut} held out, ${written.data.skipped} skipped`,
         ]),
     ...(written?.dataProblem === undefined ? [] : [`data     ${written.dataProblem}`]),
-    ...(paused === undefined ? [] : [`paused   since ${formatTime(paused.sinceMs)}; to go on: graft-agent resume`]),
+    ...(paused === undefined
+      ? []
+      : [`paused   since ${formatTime(paused.sinceMs)}, ${describePause(paused)}; to go on: graft-agent resume`]),
+    ...(isRunning && written?.device !== undefined ? [`device   ${written.device}`] : []),
+    ...(isRunning && written?.drainingUntilMs !== undefined
+      ? [`drain    until ${formatTime(written.drainingUntilMs)} at the latest`]
+      : []),
     ...(isRunning ? (written?.jobs ?? []).map(jobLine) : []),
+    ...(isRunning ? (written?.queue ?? []).map(queueLine) : []),
     `release  ${release === undefined ? 'none installed' : `${release.id} (round ${release.round}, ${release.precision})`}`,
     ...roundLines(written),
   ];
@@ -69,27 +78,21 @@ function jobLine(job: AgentStatus['jobs'][number]): string {
   return `job      ${kind}, round ${round}${standing}`;
 }
 
+function queueLine({ kind, round, task, priority, sinceMs }: AgentStatus['queue'][number]): string {
+  return `waiting  ${kind}, round ${round}${task === '' ? '' : ` of ${task}`}, priority ${priority}, since ${formatTime(sinceMs)}`;
+}
+
 function roundLines(written: AgentStatus | undefined): string[] {
   if (written === undefined || written.rounds.length === 0) return [];
   const rows = written.rounds
     .slice(-shownRounds)
-    .map(({ round, update, evaluation, failure }) => [
+    .map(({ round, update, evaluation, failure, dropped }) => [
       `round ${round}`,
       update === undefined ? '-' : `loss ${update.loss.toFixed(3)}, ${formatBytes(update.bytes)} ${update.outcome}`,
       evaluation === undefined
         ? '-'
         : `held out fp32 ${evaluation.fp32.toFixed(3)}${evaluation.int8 === undefined ? '' : `, int8 ${evaluation.int8.toFixed(3)}`}`,
-      failure ?? '',
+      failure ?? (dropped === undefined ? '' : `dropped: ${dropped}`),
     ]);
   return formatTable(rows);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it runs, under another user.
-    return typeof error === 'object' && error !== null && 'code' in error && error.code === 'EPERM';
-  }
 }

@@ -3,8 +3,20 @@ import { GraftError } from '@graft/core/error';
 import { z } from 'zod';
 
 import { engineSchema } from '../trainer/training/engine-spec.js';
+import { transfersSchema } from '../transfers/settings.js';
+import { parseHours } from './hours.js';
 
 const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'expected host:port');
+
+const word = z.string().min(1).max(128);
+
+/** What the site wants of one task. */
+const taskSchema = z.strictObject({
+  /** In place of the coordinator's: work of a higher priority goes first. */
+  priority: z.number().int().min(0).max(100).optional(),
+  /** False: the site takes no part in the task. */
+  accept: z.boolean().default(true),
+});
 
 export const agentConfigSchema = z.strictObject({
   agentId: z.string().min(1),
@@ -27,8 +39,34 @@ export const agentConfigSchema = z.strictObject({
       capMs: z.number().int().min(1).max(600_000).default(5_000),
     })
     .prefault({}),
+  /** When a connection that says nothing is taken for dead. */
+  keepalive: z
+    .strictObject({
+      /** Silence before the coordinator is asked whether it still lives, milliseconds. */
+      intervalMs: z.number().int().min(500).max(600_000).default(10_000),
+      /** Wait for its answer, milliseconds. */
+      timeoutMs: z.number().int().min(100).max(60_000).default(5_000),
+    })
+    .prefault({}),
+  /** Words of the site's own choice that tasks may ask for, such as 'region=north'; told to the coordinator. */
+  tags: z.array(word).max(64).default([]),
+  /** By the name of a task: which goes first here, and which the site takes no part in. */
+  tasks: z.record(word, taskSchema).default({}),
+  /** Pieces of work at once, each with a trainer process and its memory. */
+  parallelJobs: z.number().int().min(1).max(8).default(1),
+  /** When the site computes for the federation: '20:00-06:00 Europe/Berlin'. Always where it is left out. */
+  hours: z
+    .string()
+    .refine((text) => parseHours(text) !== undefined, {
+      message: "expected hours and a time zone, such as '20:00-06:00 Europe/Berlin'",
+    })
+    .optional(),
+  /** How long SIGTERM and Ctrl-C wait for the work in hand before it is left with its checkpoint, milliseconds. */
+  stopLimitMs: z.number().int().min(0).max(600_000).default(5_000),
   /** What training runs on. */
   training: engineSchema.prefault({}),
+  /** How much of the site's line the agent may use. */
+  transfers: transfersSchema.prefault({}),
   /** Bytes that downloaded models may occupy before the oldest are deleted. */
   cacheBytes: z.number().int().min(1_000_000).default(4_000_000_000),
   /** Installed releases that are kept beside the current one. */

@@ -19,6 +19,8 @@ export interface AgentPaths {
   readonly training: string;
   /** While this file is there, the site computes nothing for anybody. */
   readonly paused: string;
+  /** Written to have the daemon finish its work and end. */
+  readonly drain: string;
   /** Hashes of the files of the data set, so that an unchanged file is not read again. */
   readonly index: string;
   /** Records whose side the tenth alone would not keep for ever. */
@@ -49,6 +51,7 @@ export function agentPaths(directory: string): AgentPaths {
     features: at('cache/features'),
     training: at('cache/training'),
     paused: at('paused.json'),
+    drain: at('drain.json'),
     index: at('cache/data-index.json'),
     split: at('split.json'),
     outbox: at('outbox'),

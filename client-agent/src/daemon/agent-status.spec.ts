@@ -11,6 +11,7 @@ const first: AgentStatus = {
   sinceMs: 0,
   startedAtMs: 0,
   jobs: [],
+  queue: [],
   rounds: [],
 };
 const connected: DaemonEvent = { event: 'connected', address: 'hub:1', coordinator: '1', skewMs: 20 };

@@ -20,6 +20,16 @@ const jobSchema = z.object({
   remainingMs: z.number().optional(),
 });
 
+/** Work that waits for its turn. */
+const queuedSchema = z.object({
+  kind: z.string(),
+  run: z.string(),
+  round: z.number(),
+  task: z.string(),
+  priority: z.number(),
+  sinceMs: z.number(),
+});
+
 const roundSchema = z.object({
   run: z.string(),
   round: z.number(),
@@ -28,6 +38,8 @@ const roundSchema = z.object({
     .object({ examples: z.number(), fp32: z.number(), int8: z.number().optional(), outcome: z.string() })
     .optional(),
   failure: z.string().optional(),
+  /** Why its work was given up without a report. */
+  dropped: z.string().optional(),
 });
 
 export const agentStatusSchema = z.object({
@@ -48,7 +60,15 @@ export const agentStatusSchema = z.object({
   clockSkewMs: z.number().optional(),
   data: z.object({ training: z.number(), heldOut: z.number(), skipped: z.number() }).optional(),
   dataProblem: z.string().optional(),
+  /** Why the site takes no work, and since when. */
+  paused: z.object({ reason: z.string(), sinceMs: z.number() }).optional(),
+  /** Until when the work in hand may go on; then the agent ends. */
+  drainingUntilMs: z.number().optional(),
+  /** What training runs on, for people. */
+  device: z.string().optional(),
   jobs: z.array(jobSchema),
+  /** In the order in which it will be done. */
+  queue: z.array(queuedSchema).default([]),
   /** Newest last. */
   rounds: z.array(roundSchema),
   release: z.object({ id: z.string(), run: z.string(), round: z.number(), precision: z.string() }).optional(),
@@ -76,9 +96,30 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     }
     case 'data-problem':
       return { ...status, dataProblem: event.message };
+    case 'device':
+      return { ...status, device: event.about };
+    case 'paused':
+      return { ...status, paused: { reason: event.reason, sinceMs: atMs } };
+    case 'resumed': {
+      const { paused: _, ...rest } = status;
+      return rest;
+    }
+    case 'draining':
+      return { ...status, drainingUntilMs: atMs + event.limitMs };
+    case 'queued': {
+      const { kind, run, round, task, priority } = event;
+      const queue = [...withoutQueued(status, event), { kind, run, round, task, priority, sinceMs: atMs }];
+      return { ...status, queue: queue.sort((a, b) => b.priority - a.priority) };
+    }
+    case 'dropped': {
+      const { reason: dropped } = event;
+      const rest = { ...status, queue: withoutQueued(status, event) };
+      return event.kind === 'install' ? rest : inRound(rest, event, { dropped });
+    }
     case 'working': {
       const { kind, run, round } = event;
-      return { ...status, jobs: [...withoutJob(status, event), { kind, run, round }] };
+      const queue = withoutQueued(status, event);
+      return { ...status, queue, jobs: [...withoutJob(status, event), { kind, run, round }] };
     }
     case 'progress':
       return {
@@ -101,20 +142,24 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     }
     case 'failed':
       return inRound(status, event, { failure: `${event.code}: ${event.message}` });
-    case 'cancelled':
-      return { ...status, jobs: withoutJob(status, event) };
+    case 'cancelled': {
+      const { run, round } = event;
+      const queue = status.queue.filter((other) => other.run !== run || other.round !== round);
+      return { ...status, queue, jobs: withoutJob(status, event) };
+    }
     case 'installed': {
       const { release: id, run, round, precision } = event;
       return { ...status, release: { id, run, round, precision } };
     }
     case 'done':
-      return { ...status, jobs: status.jobs.filter((job) => job.kind !== event.kind) };
+      return { ...status, jobs: status.jobs.filter((job) => !isSameWork(job, event)) };
     case 'drained':
+    case 'ignored':
     case 'log-problem':
     case 'delivery-problem':
       return status;
     default:
-      return { ...status, state: 'stopped', sinceMs: atMs, cause: event.reason, jobs: [] };
+      return { ...status, state: 'stopped', sinceMs: atMs, cause: event.reason, jobs: [], queue: [] };
   }
 }
 
@@ -148,6 +193,18 @@ function inRound(status: AgentStatus, { run, round }: InRound, change: Partial<R
   const known = status.rounds.find((other) => other.run === run && other.round === round);
   const rounds = [...status.rounds.filter((other) => other !== known), { ...(known ?? { run, round }), ...change }];
   return { ...status, rounds: rounds.slice(-shownRounds) };
+}
+
+interface Work extends InRound {
+  readonly kind: string;
+}
+
+function isSameWork(one: Work, other: Work): boolean {
+  return one.kind === other.kind && one.run === other.run && one.round === other.round;
+}
+
+function withoutQueued(status: AgentStatus, work: Work): AgentStatus['queue'] {
+  return status.queue.filter((other) => !isSameWork(other, work));
 }
 
 function withoutJob(status: AgentStatus, { run, round }: InRound): AgentStatus['jobs'] {

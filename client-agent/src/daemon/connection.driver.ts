@@ -20,6 +20,10 @@ const welcomeMs = 10_000;
 /** Heartbeat where the coordinator names none. */
 const defaultHeartbeatMs = 5_000;
 
+/** What a coordinator may ask for at most, whatever it says: Node's timers turn longer waits into none. */
+export const longestHeartbeatMs = 600_000;
+const longestAwayMs = 24 * 3_600_000;
+
 /** How long a transfer in hand may hold up a reconnection that the coordinator asked for. */
 const drainGraceMs = 10_000;
 
@@ -166,7 +170,7 @@ export class Connection {
   private greet(welcome: wire.Welcome, atMs: number): void {
     this.skewMs = welcome.clockMs - atMs;
     checkSkew(this.skewMs);
-    if (welcome.heartbeatMs > 0) this.heartbeatMs = welcome.heartbeatMs;
+    if (welcome.heartbeatMs > 0) this.heartbeatMs = Math.min(longestHeartbeatMs, welcome.heartbeatMs);
   }
 
   private offerClient(client: FederationClient): void {
@@ -179,7 +183,7 @@ export class Connection {
   /** Finishes the transfer in hand, then leaves the connection. */
   private drain(reconnectAfterMs: number, leave: () => void): void {
     const { random, emit, transfersDone } = this.options;
-    this.drainMs = Math.round(reconnectAfterMs * (1 + random.next() / 4));
+    this.drainMs = Math.round(Math.min(longestAwayMs, reconnectAfterMs) * (1 + random.next() / 4));
     emit({ event: 'drained', reconnectAfterMs: this.drainMs });
     const timer = setTimeout(leave, drainGraceMs);
     void transfersDone().finally(() => {

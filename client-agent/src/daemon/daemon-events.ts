@@ -17,6 +17,26 @@ export type DaemonEvent =
   | { readonly event: 'data-problem'; readonly code: string; readonly message: string }
   | { readonly event: 'delivery-problem'; readonly run: string; readonly round: number; readonly message: string }
   | { readonly event: 'log-problem'; readonly message: string }
+  | {
+      readonly event: 'queued';
+      readonly kind: string;
+      readonly run: string;
+      readonly round: number;
+      readonly task: string;
+      readonly priority: number;
+    }
+  | {
+      readonly event: 'dropped';
+      readonly kind: string;
+      readonly run: string;
+      readonly round: number;
+      readonly reason: string;
+    }
+  | { readonly event: 'ignored'; readonly id: string; readonly reason: string }
+  | { readonly event: 'device'; readonly device: string; readonly about: string }
+  | { readonly event: 'paused'; readonly reason: string }
+  | { readonly event: 'resumed' }
+  | { readonly event: 'draining'; readonly limitMs: number; readonly inHand: number }
   | { readonly event: 'working'; readonly kind: string; readonly run: string; readonly round: number }
   | { readonly event: 'done'; readonly kind: string; readonly run: string; readonly round: number }
   | ({ readonly event: 'progress'; readonly run: string; readonly round: number } & Progress)
@@ -75,9 +95,24 @@ export function lineOf(event: DaemonEvent): string | undefined {
       return `${round(event)}  not delivered yet: ${event.message}`;
     case 'log-problem':
       return `the log of what was sent cannot be written: ${event.message}`;
+    case 'queued':
     case 'working':
     case 'done':
       return undefined;
+    case 'dropped':
+      return `${round(event)}  dropped: ${event.reason}`;
+    case 'ignored':
+      return `an instruction was ignored: ${event.reason}`;
+    case 'device':
+      return `device: ${event.about}`;
+    case 'paused':
+      return `takes no work: ${event.reason}`;
+    case 'resumed':
+      return 'takes work again';
+    case 'draining':
+      return event.inHand === 0
+        ? 'draining: nothing is in hand'
+        : `draining: what is in hand has ${formatDuration(event.limitMs)} to end; once more to stop with its checkpoint`;
     case 'progress':
       if (event.warnings !== undefined) return `${round(event)}  data: ${event.warnings.join('; ')}`;
       return event.estimate === undefined
@@ -94,7 +129,7 @@ export function lineOf(event: DaemonEvent): string | undefined {
     case 'installed':
       return `${round(event)}  installed release ${event.release} (${event.precision})`;
     case 'drained':
-      return `the coordinator is about to stop; back in ${formatDuration(event.reconnectAfterMs)}`;
+      return `the coordinator sends its agents away; back in ${formatDuration(event.reconnectAfterMs)}`;
     default:
       return `stopped: ${event.reason}`;
   }

@@ -6,20 +6,17 @@
 import { GraftError } from '@graft/core/error';
 import type * as wire from '@graft/protos/messages';
 
-import type { AgentContext, JobControl } from '../jobs/agent-context.js';
-import { deliver, outcomeOf } from '../jobs/deliver.driver.js';
-import { evaluate } from '../jobs/evaluate-job.driver.js';
-import { install } from '../jobs/install-job.driver.js';
-import { train } from '../jobs/train-job.driver.js';
+import type { AgentContext } from '../jobs/agent-context.js';
 import { messageOf } from '../output/output.js';
 import type { Progress } from '../trainer/trainer-calls.js';
-import { isCallError, isTransient } from './call-errors.js';
-import { cancelled, pause } from './connection.driver.js';
+import { pause } from './connection.driver.js';
+import type { Drained } from './drained.js';
 import { startHeartbeat } from './heartbeat.driver.js';
 import {
   cancel,
   emptyQueue,
   finish,
+  isStale,
   offer,
   takeNext,
   type InstructionQueue,
@@ -27,106 +24,168 @@ import {
   type Lane,
 } from './instruction-queue.js';
 import type { OutboxRecord } from './outbox.adapter.js';
-
-type Work = Extract<wire.Instruction, { kind: 'train' | 'evaluate' | 'install' }>;
+import { isCancelled, ReportDelivery } from './report-delivery.driver.js';
+import { attemptTwice, jobOf, perform, whyIgnored, type Work } from './work.driver.js';
 
 /** How long a transfer in hand may hold up the end of the agent. */
 const stopGraceMs = 30_000;
 
-/** Answered instructions that are remembered: more than can be on their way at once. */
-const rememberedIds = 256;
+/** How long work that is ended may take to keep its checkpoint; then its trainer is killed. */
+const checkpointGraceMs = 5_000;
 
 export class Daemon {
   private queue: InstructionQueue<Work> = emptyQueue;
   private readonly aborts = new Map<string, AbortController>();
-  /** Ids whose results lie in the outbox. */
-  private readonly finished = new Set<string>();
-  /** Ids that the coordinator has answered; one may still come on a stream that was opened before the answer. */
-  private readonly settled = new Set<string>();
-  private delivering: Promise<void> | undefined;
-  private deliverAgain = false;
-  /** The instruction whose report is being delivered. */
-  private inDelivery: string | undefined;
-  /** Why a report could not be delivered so far: said once. */
-  private readonly problems = new Map<string, string>();
+  /** Work in hand, each until its result lies in the outbox. */
+  private readonly working = new Set<Promise<void>>();
+  /** Work in hand that nobody wants any more: what comes of it is not reported. */
+  private readonly unwanted = new Set<string>();
+  private readonly ignored = new Set<string>();
+  private isPaused = false;
+  private draining = false;
   private stopping = false;
   /** Aborted when nothing may go on any more. */
   private readonly over = new AbortController();
+  private readonly delivery: ReportDelivery;
 
-  constructor(private readonly context: AgentContext) {}
+  constructor(private readonly context: AgentContext) {
+    this.delivery = new ReportDelivery(context, this.over.signal);
+  }
 
   /** Takes up what a former process left. Call before the connection is opened. */
   async recover(): Promise<void> {
-    for (const { instructionId } of await this.context.outbox.recover()) this.finished.add(instructionId);
+    await this.delivery.recover();
   }
 
   onConnected(): void {
-    this.wakeDelivery();
+    this.delivery.wake();
   }
 
   onInstruction(instruction: wire.Instruction): void {
-    if (this.stopping) return;
+    if (this.stopping || this.draining) return;
+    const reason = whyIgnored(instruction);
+    if (reason !== undefined) return this.ignore(instruction, reason);
     switch (instruction.kind) {
       case 'train':
       case 'evaluate':
       case 'install':
-        return this.take(jobOf(instruction));
+        return this.take(jobOf(instruction, this.context.config.tasks));
       case 'cancel':
         return this.cancelRound(instruction.cancel);
-      case 'welcome':
-      case 'drain':
-      case undefined:
+      default:
         return;
     }
   }
 
-  /** Ends the work in hand, waits for the transfer in hand, then nothing goes on. */
+  /** While it is set no work begins; work in hand waits by itself, with a checkpoint. */
+  setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    if (!isPaused) this.pump();
+  }
+
+  /** Begins nothing new, lets the work in hand end and be reported within the limit, then stops. */
+  async drain(limitMs: number): Promise<Drained> {
+    this.draining = true;
+    const { emit } = this.context;
+    emit({ event: 'draining', limitMs, inHand: this.queue.inHand.length });
+    const limit = AbortSignal.any([this.over.signal, AbortSignal.timeout(Math.min(limitMs, 2 ** 31 - 1))]);
+    // Work that the site has paused would wait for ever: its checkpoint is on the disk.
+    if (!this.isPaused) await Promise.race([this.finished(limit), pauseUntil(limit)]);
+    const left = this.queue.inHand.map(({ kind, round }) => ({ kind, round }));
+    await this.stop();
+    return { left, undelivered: this.delivery.finished.size };
+  }
+
+  /** Ends the work in hand with its checkpoint, waits for the transfer in hand, then nothing goes on. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.delivery.stop();
     for (const abort of this.aborts.values()) abort.abort();
+    await Promise.race([Promise.all(this.working), pause(checkpointGraceMs, this.over.signal)]);
     if (this.context.connection.now() !== undefined) {
       await Promise.race([this.transfersDone(), pause(stopGraceMs, this.over.signal)]);
     }
     this.over.abort();
-    await this.delivering;
+    await this.delivery.idle();
   }
 
   /** Resolves when no report is being delivered. */
   async transfersDone(): Promise<void> {
-    await this.delivering;
+    await this.delivery.idle();
   }
 
-  private take(job: Job<Work>): void {
-    if (this.settled.has(job.id)) return;
-    const { queue, decision, abort } = offer(this.queue, job, this.finished);
-    this.queue = queue;
-    for (const { id } of abort) this.aborts.get(id)?.abort();
-    if (decision === 'report-again') this.wakeDelivery();
-    if (decision === 'queued') this.pump();
-  }
-
-  private cancelRound({ runId, round, reason }: wire.Cancel): void {
-    const { queue, abort } = cancel(this.queue, runId, round);
-    this.queue = queue;
-    for (const { id } of abort) this.aborts.get(id)?.abort();
-    if (abort.length > 0) this.context.emit({ event: 'cancelled', run: runId, round, reason });
-    void this.withdraw(runId, round);
-  }
-
-  /** Reports of a cancelled round are not wanted any more, but one that is being delivered gets its verdict. */
-  private async withdraw(runId: string, round: number): Promise<void> {
-    for (const record of await this.context.outbox.list()) {
-      const isMeant = record.runId === runId && record.round === round && record.kind !== 'installed';
-      if (isMeant && record.instructionId !== this.inDelivery) await this.settle(record);
+  /** Nothing is in hand, and what came of it has been delivered, as far as there is a connection. */
+  private async finished(limit: AbortSignal): Promise<void> {
+    while (this.working.size > 0 && !limit.aborted) await Promise.race([...this.working, pauseUntil(limit)]);
+    // Not before: who takes no work is no member of the round in hand, and its update would not be waited for.
+    await this.context.site.drain();
+    while (this.delivery.finished.size > 0 && this.context.connection.now() !== undefined && !limit.aborted) {
+      this.delivery.wake();
+      await Promise.race([this.delivery.idle(), pauseUntil(limit)]);
+      await pause(20, limit);
     }
   }
 
+  /** Said once, however often it comes again. */
+  private ignore({ id }: wire.Instruction, reason: string): void {
+    const name = id.slice(0, 64);
+    if (this.ignored.has(name)) return;
+    if (this.ignored.size < 256) this.ignored.add(name);
+    this.context.emit({ event: 'ignored', id: name, reason });
+  }
+
+  private take(job: Job<Work>): void {
+    if (this.delivery.isSettled(job.id)) return;
+    const { queue, decision, abort, dropped } = offer(this.queue, job, this.delivery.finished);
+    this.queue = queue;
+    const reason = `round ${job.round} of the run has begun`;
+    for (const { id } of abort) this.giveUp(id);
+    for (const stale of [...abort, ...dropped]) this.drop(stale, stale.kind === 'install' ? 'a newer release' : reason);
+    if (decision === 'report-again') this.delivery.wake();
+    if (decision !== 'queued') return;
+    const { kind, runId: run, round, task, priority } = job;
+    this.context.emit({ event: 'queued', kind, run, round, task, priority });
+    void this.withdrawStale(job, reason);
+    this.pump();
+  }
+
+  private drop({ kind, runId: run, round }: Pick<Job<Work>, 'kind' | 'runId' | 'round'>, reason: string): void {
+    this.context.emit({ event: 'dropped', kind, run, round, reason });
+  }
+
+  private giveUp(id: string): void {
+    this.unwanted.add(id);
+    this.aborts.get(id)?.abort();
+  }
+
+  /** A finished update of a round that is over would be sent for nothing. */
+  private async withdrawStale(job: Job<Work>, reason: string): Promise<void> {
+    const isMeant = (record: OutboxRecord): boolean =>
+      record.kind !== 'failure' &&
+      !this.aborts.has(record.instructionId) &&
+      isStale({ ...record, kind: kindOf(record) }, job);
+    await this.delivery.withdraw(isMeant, (record) => this.drop({ ...record, kind: kindOf(record) }, reason));
+  }
+
+  private cancelRound({ runId, round, reason }: wire.Cancel): void {
+    const { queue, abort, dropped } = cancel(this.queue, runId, round);
+    this.queue = queue;
+    for (const { id } of abort) this.giveUp(id);
+    if (abort.length + dropped.length > 0) this.context.emit({ event: 'cancelled', run: runId, round, reason });
+    void this.delivery.withdraw((record) => record.runId === runId && record.round === round);
+  }
+
   private pump(): void {
-    if (this.stopping) return;
+    if (this.stopping || this.draining) return;
     for (const lane of ['work', 'install'] satisfies Lane[]) {
-      const { queue, job } = takeNext(this.queue, lane);
-      this.queue = queue;
-      if (job !== undefined) void this.perform(job);
+      if (lane === 'work' && this.isPaused) continue;
+      for (;;) {
+        const { queue, job } = takeNext(this.queue, lane, lane === 'work' ? this.context.config.parallelJobs : 1);
+        this.queue = queue;
+        if (job === undefined) break;
+        const working = this.perform(job).finally(() => this.working.delete(working));
+        this.working.add(working);
+      }
     }
   }
 
@@ -136,13 +195,9 @@ export class Daemon {
     this.aborts.set(job.id, abort);
     try {
       const record = await this.resultOf(job, abort.signal);
-      if (record !== undefined) {
-        await outbox.put(record);
-        this.finished.add(job.id);
-        this.wakeDelivery();
-      } else {
-        await outbox.remove(job.id);
-      }
+      if (record !== undefined) await outbox.put(record);
+      if (record === undefined || this.unwanted.has(job.id)) await outbox.remove(job.id);
+      else this.delivery.add(job.id);
     } catch (error) {
       this.context.emit({
         event: 'failed',
@@ -153,6 +208,7 @@ export class Daemon {
       });
     } finally {
       this.aborts.delete(job.id);
+      this.unwanted.delete(job.id);
       this.queue = finish(this.queue, job.id);
       this.context.emit({ event: 'done', kind: job.kind, run: job.runId, round: job.round });
       this.pump();
@@ -163,14 +219,14 @@ export class Daemon {
   private async resultOf(job: Job<Work>, signal: AbortSignal): Promise<OutboxRecord | undefined> {
     const { emit } = this.context;
     const { runId: run, round, kind } = job;
+    emit({ event: 'working', kind, run, round });
     const heartbeat = startHeartbeat(this.context, job, signal);
     const onProgress = (progress: Progress): void => {
       heartbeat.progress(progress);
       emit({ event: 'progress', run, round, ...progress });
     };
-    emit({ event: 'working', kind, run, round });
     try {
-      return await attemptTwice(() => perform(this.context, job.body, { signal, onProgress }), signal);
+      return await attemptTwice(() => perform(this.context, job, { signal, onProgress }), signal);
     } catch (error) {
       if (signal.aborted || isCancelled(error)) return undefined;
       const code = error instanceof GraftError ? error.code : 'INTERNAL';
@@ -189,124 +245,15 @@ export class Daemon {
       await heartbeat.end();
     }
   }
-
-  private wakeDelivery(): void {
-    this.deliverAgain = true;
-    this.delivering ??= this.deliverAll().finally(() => {
-      this.delivering = undefined;
-      if (this.deliverAgain && !this.stopping) this.wakeDelivery();
-    });
-  }
-
-  /**
-   * Delivers the outbox, oldest first, until it is empty; waits for a connection where there is none.
-   * A report that cannot be delivered now does not hold up the ones behind it.
-   */
-  private async deliverAll(): Promise<void> {
-    const { outbox, connection } = this.context;
-    const { signal } = this.over;
-    for (let failures = 0; !signal.aborted && !this.stopping;) {
-      this.deliverAgain = false;
-      let isLeft = false;
-      for (const { instructionId } of await outbox.list()) {
-        if (signal.aborted || this.stopping) return;
-        if (!(await this.deliverOne(instructionId, signal))) isLeft = true;
-      }
-      if (!isLeft && !this.deliverAgain) return;
-      failures = isLeft ? failures + 1 : 0;
-      if (isLeft) await connection.backOff(failures, signal);
-    }
-  }
-
-  /** One attempt. False where the report must be tried again. */
-  private async deliverOne(instructionId: string, signal: AbortSignal): Promise<boolean> {
-    const { outbox, connection, emit } = this.context;
-    const record = await outbox.get(instructionId);
-    if (record === undefined) return true;
-    const { runId: run, round } = record;
-    const onProgress = (progress: Progress): void => emit({ event: 'progress', run, round, ...progress });
-    try {
-      const client = await connection.client(signal);
-      this.inDelivery = instructionId;
-      const verdict = await deliver(this.context, client, record, { signal, onProgress });
-      // The coordinator lacks the bytes, as after a restart before it sent the plan again: they are still here.
-      if (verdict.reason === 'incomplete') return false;
-      await this.settle(record);
-      this.remember(instructionId);
-      const event = outcomeOf(record, verdict);
-      if (event !== undefined) emit(event);
-      return true;
-    } catch (error) {
-      if (signal.aborted || isCancelled(error) || isRefusedIdentity(error)) return false;
-      const message = messageOf(error);
-      if (isTransient(error)) {
-        if (connection.now() !== undefined && this.problems.get(instructionId) !== message) {
-          this.problems.set(instructionId, message);
-          emit({ event: 'delivery-problem', run, round, message });
-        }
-        return false;
-      }
-      emit({ event: 'failed', run, round, code: 'INTERNAL', message: `the report cannot be delivered: ${message}` });
-      await this.settle(record);
-      return true;
-    } finally {
-      this.inDelivery = undefined;
-    }
-  }
-
-  private async settle({ instructionId }: OutboxRecord): Promise<void> {
-    await this.context.outbox.remove(instructionId);
-    this.finished.delete(instructionId);
-    this.problems.delete(instructionId);
-  }
-
-  private remember(id: string): void {
-    this.settled.add(id);
-    const [oldest] = this.settled;
-    if (this.settled.size > rememberedIds && oldest !== undefined) this.settled.delete(oldest);
-  }
 }
 
-function jobOf(instruction: Work): Job<Work> {
-  const { id, kind } = instruction;
-  switch (kind) {
-    case 'train':
-      return { id, kind, runId: instruction.train.runId, round: instruction.train.round, body: instruction };
-    case 'evaluate':
-      return { id, kind, runId: instruction.evaluate.runId, round: instruction.evaluate.round, body: instruction };
-    default:
-      return { id, kind, runId: '', round: 0, body: instruction };
-  }
+/** Which instruction a report answers. */
+function kindOf({ kind }: OutboxRecord): Job<Work>['kind'] {
+  if (kind === 'installed') return 'install';
+  return kind === 'evaluation' ? 'evaluate' : 'train';
 }
 
-function perform(context: AgentContext, instruction: Work, control: JobControl): Promise<OutboxRecord> {
-  const { id } = instruction;
-  switch (instruction.kind) {
-    case 'train':
-      return train(context, { id, plan: instruction.train }, control);
-    case 'evaluate':
-      return evaluate(context, { id, plan: instruction.evaluate }, control);
-    default:
-      return install(context, { id, release: instruction.install }, control);
-  }
-}
-
-/** A trainer that died is replaced once; a second death is the job's. */
-async function attemptTwice<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    if (signal.aborted) throw cancelled();
-    if (!(error instanceof GraftError && error.code === 'TRAINER_FAILED')) throw error;
-    return work();
-  }
-}
-
-function isCancelled(error: unknown): boolean {
-  return error instanceof GraftError && error.code === 'CANCELLED';
-}
-
-/** The connection itself will fail with this, and end the agent; the report stays. */
-function isRefusedIdentity(error: unknown): boolean {
-  return isCallError(error) && (error.code === 7 || error.code === 16);
+function pauseUntil(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

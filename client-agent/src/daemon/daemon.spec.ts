@@ -13,44 +13,13 @@ import { openAgentDirectory } from '../config/agent-directory.adapter.js';
 import { readIfPresent } from '../config/files.adapter.js';
 import { enrol } from '../enrol/enrol.adapter.js';
 import { currentRelease } from '../releases/release-store.adapter.js';
-import { probe } from '../trainer/probe-job.adapter.js';
-import type { ProbeInput, TrainerCalls } from '../trainer/trainer-calls.js';
-import type { CallOptions, Trainer } from '../trainer/trainer-process.driver.js';
 import type { DaemonEvent } from './daemon-events.js';
 import { FakeCoordinator, until } from './fake-coordinator.contract.js';
+import { FakeTrainer } from './fake-trainer.contract.js';
 import { readOutbox } from './outbox.adapter.js';
 import { runAgent } from './run-agent.driver.js';
 import { readSentLog } from './sent-log.adapter.js';
 import { readStatusFile } from './status-file.adapter.js';
-
-/** A trainer in this process: it probes for real, and fails when a spec says so. */
-class FakeTrainer implements Trainer {
-  calls: string[] = [];
-  failures: GraftError[] = [];
-  /** While set, probes wait for it. */
-  gate: Promise<void> | undefined;
-
-  call(name: keyof TrainerCalls, input: unknown, options: CallOptions = {}): Promise<never> {
-    this.calls.push(name);
-    return this.answer(name, input, options) as Promise<never>;
-  }
-
-  pid = () => undefined;
-  close = () => Promise.resolve();
-
-  private async answer(name: keyof TrainerCalls, input: unknown, options: CallOptions): Promise<unknown> {
-    if (name === 'summary') return { kind: 'image', training: 9, heldOut: 1, skipped: [], skippedCount: 0, labels: [] };
-    const failure = this.failures.shift();
-    if (failure !== undefined) throw failure;
-    const signal = options.signal ?? new AbortController().signal;
-    const onProgress = options.onProgress ?? (() => undefined);
-    onProgress({ activity: 'training', progress: 0.5 });
-    if (this.gate !== undefined)
-      await Promise.race([this.gate, new Promise((resolve) => signal.addEventListener('abort', resolve))]);
-    if (signal.aborted) throw new GraftError('CANCELLED', 'cancelled');
-    return probe(input as ProbeInput, { signal, onProgress });
-  }
-}
 
 // Processes, TLS and the disk of a loaded machine take their time.
 jest.setTimeout(30_000);
@@ -309,7 +278,7 @@ describe('a report that cannot be delivered now', () => {
     const { events } = start();
     coordinator.send(coordinator.probe('i-1', 1, { length: 1_000 }));
     await until(() => readIfPresent(join(folder, 'outbox/i-1/record.json')), 'the first record');
-    coordinator.send(coordinator.probe('i-2', 2));
+    coordinator.send(coordinator.probe('i-2', 2, { runId: 'another run' }));
     const first = await until(() => coordinator.updates[0], 'the second update');
     expect(decodeUpdateManifest(first.manifest).round).toBe(2);
     const problem = events.find(({ event }) => event === 'delivery-problem');

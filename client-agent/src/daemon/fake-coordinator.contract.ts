@@ -148,11 +148,11 @@ export class FakeCoordinator {
   probe(
     id: string,
     round: number,
-    options: { readonly length?: number; readonly add?: number } = {},
+    options: { readonly length?: number; readonly add?: number; readonly runId?: string } = {},
   ): wire.Instruction {
     const length = options.length ?? 10;
     const weights = new Map([['w', tensor('float32', [length], new Float32Array(length))]]);
-    const claim = { runId: 'run', round, roundKey: this.roundKey.publicKey };
+    const claim = { runId: options.runId ?? 'run', round, roundKey: this.roundKey.publicKey };
     return {
       id,
       kind: 'train',
@@ -265,7 +265,7 @@ export class FakeCoordinator {
       },
       reportUpdate: ({ request }, callback) => {
         this.updates.push(request);
-        this.settleRound(decodeUpdateManifest(request.manifest).round, 'train');
+        this.settleRound(decodeUpdateManifest(request.manifest));
         callback(null, this.verdict);
       },
       reportFailure: ({ request }, callback) => {
@@ -309,9 +309,9 @@ export class FakeCoordinator {
     this.unsettled = this.unsettled.filter((instruction) => instruction.id !== id);
   }
 
-  private settleRound(round: number, kind: string): void {
+  private settleRound({ runId, round }: wire.UpdateManifest): void {
     this.unsettled = this.unsettled.filter(
-      (instruction) => instruction.kind !== kind || !('train' in instruction) || instruction.train.round !== round,
+      (one) => one.kind !== 'train' || one.train.round !== round || one.train.runId !== runId,
     );
   }
 }

@@ -2,7 +2,7 @@
 import type { AgentContext } from '../jobs/agent-context.js';
 import type { Progress } from '../trainer/trainer-calls.js';
 import { isTransient } from './call-errors.js';
-import { pause } from './connection.driver.js';
+import { longestHeartbeatMs, pause } from './connection.driver.js';
 import { laneOf, type Job } from './instruction-queue.js';
 
 export interface Heartbeat {
@@ -48,7 +48,11 @@ interface Beating {
   readonly sent: { count: number; bytes: number };
 }
 
-async function beat({ connection }: AgentContext, job: Job<unknown>, { signal, latest, sent }: Beating): Promise<void> {
+async function beat(
+  { connection, site }: AgentContext,
+  job: Job<unknown>,
+  { signal, latest, sent }: Beating,
+): Promise<void> {
   let nextMs = connection.heartbeatMs;
   for (;;) {
     await pause(nextMs, signal);
@@ -56,12 +60,12 @@ async function beat({ connection }: AgentContext, job: Job<unknown>, { signal, l
     const client = connection.now();
     if (client === undefined) continue;
     const { activity, progress, loss = 0 } = latest();
-    const request = { runId: job.runId, round: job.round, activity, progress, loss };
+    const request = { runId: job.runId, round: job.round, activity, progress, loss, paused: site.paused() };
     try {
       sent.count += 1;
       sent.bytes += JSON.stringify(request).length;
       const answer = await client.heartbeat(request, { signal });
-      nextMs = answer.nextMs > 0 ? answer.nextMs : connection.heartbeatMs;
+      nextMs = answer.nextMs > 0 ? Math.min(longestHeartbeatMs, answer.nextMs) : connection.heartbeatMs;
     } catch (error) {
       // A heartbeat that is lost or refused changes nothing; the next one says more.
       if (!isTransient(error)) nextMs = connection.heartbeatMs * 4;

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { GraftError } from '@graft/core/error';
 import { random, seedFrom } from '@graft/core/random';
 import { federationClient } from '@graft/protos/clients.adapter';
+import type * as wire from '@graft/protos/messages';
 import { protocolRange } from '@graft/protos/version';
 import { credentials } from '@grpc/grpc-js';
 
@@ -14,23 +15,28 @@ import type { AgentContext } from '../jobs/agent-context.js';
 import { messageOf } from '../output/output.js';
 import { currentRelease } from '../releases/release-store.adapter.js';
 import { createTrainer, type Trainer } from '../trainer/trainer-process.driver.js';
+import { agentTransfers } from '../transfers/agent-transfers.adapter.js';
+import { systemTime } from '../transfers/system-time.adapter.js';
 import { agentVersion } from '../version.js';
 import type { AgentStatus } from './agent-status.js';
 import { openBlobCache } from './blob-cache.adapter.js';
 import { Connection } from './connection.driver.js';
 import { Daemon } from './daemon.driver.js';
+import { describeDrained } from './drained.js';
 import type { DaemonEvent } from './daemon-events.js';
 import { openOutbox } from './outbox.adapter.js';
 import { openSentLog } from './sent-log.adapter.js';
+import { watchBrake } from './site-brake.driver.js';
+import { SiteState } from './site-state.driver.js';
 import { openStatusFile } from './status-file.adapter.js';
-
-/** Dead peers are noticed within these, milliseconds. */
-const keepalive = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 5_000 };
+import { trainerPool } from './trainer-pool.driver.js';
 
 export interface RunOptions {
   readonly directory: string;
-  /** Aborted to stop: the transfer in hand is finished first. */
+  /** Aborted to stop now: the work in hand is left with its checkpoint, the transfer in hand is finished first. */
   readonly stop: AbortSignal;
+  /** Aborted to stop once the work in hand is done, or agent.yaml's `stopLimitMs` is over. */
+  readonly drain?: AbortSignal;
   readonly emit: (event: DaemonEvent) => void;
   /** Give up when there is no connection for this long. */
   readonly timeoutMs?: number;
@@ -41,7 +47,8 @@ export interface RunOptions {
 export async function runAgent(options: RunOptions): Promise<void> {
   const agent = await openAgentDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
-  const trainer = options.trainer ?? createTrainer(undefined, { engine: agent.config.training });
+  const { training, parallelJobs } = agent.config;
+  const trainer = options.trainer ?? trainerPool(parallelJobs, () => createTrainer(undefined, { engine: training }));
   try {
     await runLocked(agent, trainer, options);
   } finally {
@@ -62,25 +69,68 @@ async function runLocked(agent: EnrolledAgent, trainer: Trainer, options: RunOpt
   };
   const summary = await summarise(agent, trainer, emit);
   const closed = new AbortController();
-  const { connection, daemon } = assemble(agent, { ...options, trainer, emit, nowMs, summary, closed: closed.signal });
+  const parts = assemble(agent, { ...options, trainer, emit, nowMs, summary, closed: closed.signal });
+  const { connection, daemon, site } = parts;
   await daemon.recover();
   let reason = 'asked to';
-  const stop = (): void => {
-    void daemon.stop().finally(() => closed.abort());
-  };
-  options.stop.addEventListener('abort', stop, { once: true });
-  if (options.stop.aborted) stop();
+  const end = endOf(daemon, { close: () => closed.abort(), say: (said) => (reason = said) });
+  const brake = await watchBrake({
+    paths: agent.paths,
+    hours: agent.config.hours,
+    nowMs,
+    onPause: (pause) => {
+      daemon.setPaused(pause !== undefined);
+      void site.setPause(pause);
+    },
+    onDrain: ({ limitMs }) => end.drain(limitMs),
+  });
+  const unhook = onAbort(options.stop, end.stop);
+  const unhookDrain = onAbort(options.drain, () => end.drain(agent.config.stopLimitMs));
+  if (summary !== undefined) void nameDevice(site, agent, trainer);
   try {
     await connection.run();
   } catch (error) {
     reason = messageOf(error);
     throw error;
   } finally {
-    options.stop.removeEventListener('abort', stop);
+    unhook();
+    unhookDrain();
+    brake.close();
     await daemon.stop();
     emit({ event: 'stopped', reason });
     await status.flush();
   }
+}
+
+interface Ending {
+  drain(limitMs: number): void;
+  stop(): void;
+}
+
+/** The two ways to end; the second overtakes the first. */
+function endOf(
+  daemon: Daemon,
+  { close, say }: { readonly close: () => void; readonly say: (reason: string) => void },
+): Ending {
+  let draining = false;
+  return {
+    drain: (limitMs) => {
+      if (draining) return;
+      draining = true;
+      void daemon
+        .drain(limitMs)
+        .then((drained) => say(describeDrained(drained)))
+        .finally(close);
+    },
+    stop: () => void daemon.stop().finally(close),
+  };
+}
+
+function onAbort(signal: AbortSignal | undefined, act: () => void): () => void {
+  if (signal === undefined) return () => undefined;
+  signal.addEventListener('abort', act, { once: true });
+  if (signal.aborted) act();
+  return () => signal.removeEventListener('abort', act);
 }
 
 interface Assembly extends RunOptions {
@@ -90,24 +140,41 @@ interface Assembly extends RunOptions {
   readonly closed: AbortSignal;
 }
 
-function assemble(agent: EnrolledAgent, options: Assembly): { connection: Connection; daemon: Daemon } {
+interface Parts {
+  readonly connection: Connection;
+  readonly daemon: Daemon;
+  readonly site: SiteState;
+}
+
+function assemble(agent: EnrolledAgent, options: Assembly): Parts {
   const { config, paths, tls } = agent;
   const { emit, nowMs, summary, trainer, closed } = options;
   const sentLog = openSentLog(paths.sentLog, nowMs);
-  const outbox = openOutbox(paths.outbox);
   const secure = credentials.createSsl(tls.ca, tls.privateKey, tls.certificate);
-  const hello = () => ({
-    minProtocol: protocolRange.min,
-    maxProtocol: protocolRange.max,
-    agentVersion,
-    clockMs: nowMs(),
-    capabilities: {
-      device: 'cpu',
-      threads: availableParallelism(),
-      trainingExamples: summary?.training ?? 0,
-      heldOutExamples: summary?.heldOut ?? 0,
-    },
+  const site: SiteState = new SiteState({
+    config,
+    threads: availableParallelism(),
+    summary,
+    sentLog,
+    connection: () => connection,
+    emit,
   });
+  let helloBytes = 0;
+  const hello = (): wire.ConnectRequest => {
+    const request = {
+      minProtocol: protocolRange.min,
+      maxProtocol: protocolRange.max,
+      agentVersion,
+      clockMs: nowMs(),
+      ...site.hello(),
+    };
+    helloBytes = JSON.stringify(request).length;
+    return request;
+  };
+  const keepalive = {
+    'grpc.keepalive_time_ms': config.keepalive.intervalMs,
+    'grpc.keepalive_timeout_ms': config.keepalive.timeoutMs,
+  };
   const connection = new Connection({
     address: config.federation,
     open: () => federationClient(config.federation, secure, keepalive),
@@ -120,26 +187,40 @@ function assemble(agent: EnrolledAgent, options: Assembly): { connection: Connec
     emit,
     onInstruction: (instruction) => daemon.onInstruction(instruction),
     onConnected: () => {
-      const bytes = JSON.stringify(hello()).length;
       sentLog
-        .append({ what: 'hello', to: config.federation, bytes, note: 'version, clock, counts of examples' })
+        .append({ what: 'hello', to: config.federation, bytes: helloBytes, note: 'version, clock, counts of examples' })
         .catch((error: unknown) => emit({ event: 'log-problem', message: messageOf(error) }));
+      void site.onConnected();
       daemon.onConnected();
     },
     transfersDone: () => daemon.transfersDone(),
   });
+  const cache = openBlobCache(paths.blobs);
   const context: AgentContext = {
     ...agent,
     trainer,
-    cache: openBlobCache(paths.blobs),
-    outbox,
+    cache,
+    transfers: agentTransfers({ cache, settings: config.transfers, time: systemTime }),
+    outbox: openOutbox(paths.outbox),
     sentLog,
     connection,
+    site,
     nowMs,
     emit,
   };
   const daemon = new Daemon(context);
-  return { connection, daemon };
+  return { connection, daemon, site };
+}
+
+/** Has the trainer say what it trains on. A site where that fails hears why from its first training. */
+async function nameDevice(site: SiteState, { config }: EnrolledAgent, trainer: Trainer): Promise<void> {
+  if (config.training.device === 'cpu') return;
+  try {
+    const { device, about } = await trainer.call('runtime', null);
+    await site.setDevice(device, about);
+  } catch (error) {
+    await site.setDevice('cpu', `cannot be told: ${messageOf(error)}`);
+  }
 }
 
 /** Counts the examples. Without usable data the agent still runs: it can rehearse, install and predict. */
@@ -172,6 +253,7 @@ async function firstStatus({ config, paths }: EnrolledAgent, atMs: number): Prom
     sinceMs: atMs,
     startedAtMs: atMs,
     jobs: [],
+    queue: [],
     rounds: [],
     ...(release === undefined
       ? {}

@@ -10,6 +10,8 @@ import type { Connection } from '../daemon/connection.driver.js';
 import type { DaemonEvent } from '../daemon/daemon-events.js';
 import type { Outbox } from '../daemon/outbox.adapter.js';
 import type { SentLog } from '../daemon/sent-log.adapter.js';
+import type { AgentTransfers } from '../transfers/agent-transfers.adapter.js';
+import type { SiteState } from '../daemon/site-state.driver.js';
 
 export interface AgentContext {
   readonly config: AgentConfig;
@@ -17,6 +19,7 @@ export interface AgentContext {
   readonly places: TrainerPlaces;
   readonly trainer: Trainer;
   readonly cache: BlobCache;
+  readonly transfers: AgentTransfers;
   readonly outbox: Outbox;
   readonly sentLog: SentLog;
   /** Ed25519 public key of the coordinator. */
@@ -24,6 +27,8 @@ export interface AgentContext {
   /** Ed25519, of this agent. */
   readonly signingKey: SigningKey;
   readonly connection: Connection;
+  /** Whether the site takes work, and who hears of it. */
+  readonly site: SiteState;
   readonly nowMs: () => number;
   readonly emit: (event: DaemonEvent) => void;
 }
