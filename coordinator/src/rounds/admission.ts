@@ -11,6 +11,7 @@
 import type { UpdateManifest } from '@graft/protos/messages';
 
 import { checkNorm, normLimit } from './machine/norm.js';
+import { baseHashOf } from './machine/policy/carry.js';
 import type { Refusal } from './machine/event.js';
 import type { RunState } from './machine/state.js';
 
@@ -28,12 +29,10 @@ export function checkManifest(manifest: UpdateManifest, expected: Expected, stat
   if (manifest.taskId !== expected.taskId) {
     return refusal('unknown-round', `the manifest is of task '${manifest.taskId}', the run is of ${expected.taskId}`);
   }
-  const base = state.base.fp16.hash;
+  const base = baseHashOf(state, manifest.round);
   if (manifest.baseHash !== base) {
-    return refusal(
-      'stale-base',
-      `the update starts from ${short(manifest.baseHash)}, round ${state.round} from ${short(base)}`,
-    );
+    const from = `the update starts from ${short(manifest.baseHash)}, round ${manifest.round}`;
+    return refusal('stale-base', `${from} ${base === undefined ? 'is worked on no more' : `from ${short(base)}`}`);
   }
   if (manifest.layoutHash !== expected.layoutHash) {
     const { layoutHash } = manifest;

@@ -73,7 +73,7 @@ describe('the engine', () => {
     const runId = await it.rounds.start('probe', { seed: 1, rounds: 1 });
     expect((await it.store.stored(runId)).machine).toMatchObject({
       status: 'waiting',
-      reason: 'round 1 needs 2 connected agents, there are 1',
+      reason: 'round 1 needs 2 agents; 1 is connected: a; it goes on when another one connects',
     });
     await it.connect('b');
     expect((await whenOver(it, runId)).status).toBe('completed');

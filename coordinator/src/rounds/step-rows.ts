@@ -111,11 +111,21 @@ export function stepRows(before: StoredRun, result: Step, context: EventContext,
   };
 }
 
-/** One key pair a round, made with its first plan: a second try at the round takes updates of the first. */
+/**
+ * One key pair a round, made with its first plan: a second try at the round takes updates of the first.
+ * Keys of earlier rounds are kept for as long as an agent works on a plan that names them, or its update is not folded.
+ */
 function withKey(run: StoredRun, { effects }: Step, { newRoundKey }: RowSources): StoredRun {
-  const { plan, round } = run.machine;
+  const { plan, round, members, carried } = run.machine;
   if (run.roundKey?.round === round || !effects.some(({ kind }) => kind === 'sendTrain')) return run;
-  return { ...run, roundKey: newRoundKey({ runId: plan.runId, round }) };
+  const { roundKey, earlierKeys = [], ...rest } = run;
+  const wanted = new Set([...Object.values(members), ...Object.values(carried)].map((member) => member.round));
+  const kept = [...earlierKeys, ...(roundKey ? [roundKey] : [])].filter((key) => wanted.has(key.round));
+  return {
+    ...rest,
+    roundKey: newRoundKey({ runId: plan.runId, round }),
+    ...(kept.length > 0 && { earlierKeys: kept }),
+  };
 }
 
 /** Adds the bytes of each agent since the last step to the round in hand. */
@@ -152,12 +162,13 @@ function instructionRows(run: StoredRun, effect: Effect, { newId, publicRoundKey
   }
   if (effect.kind === 'cancel') {
     // Who is away learns on its return that nothing is asked of it any more.
+    const of = effect.round ?? round;
     const present = effect.agentIds.filter((id) => machine.agents[id]?.connected === true);
     return present.map((agentId) => ({
       agentId,
       round,
       kind: 'cancel',
-      instruction: { id: newId(), kind: 'cancel', cancel: { runId, round, reason: effect.reason } },
+      instruction: { id: newId(), kind: 'cancel', cancel: { runId, round: of, reason: effect.reason } },
     }));
   }
   return [];

@@ -67,6 +67,8 @@ interface AgentsTable {
   certificate: string;
   version: Nullable<string>;
   capabilities: NullableJson;
+  /** Words of the operator's choice, by which tasks choose agents. */
+  tags: ColumnType<unknown, string | undefined, string>;
   created_at_ms: number;
   last_seen_at_ms: Nullable<number>;
 }

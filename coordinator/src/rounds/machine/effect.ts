@@ -13,7 +13,13 @@ export type TransactionalEffect =
   | { readonly kind: 'sendTrain'; readonly agentIds: readonly string[]; readonly deadlineMs: number }
   | { readonly kind: 'sendEvaluate'; readonly agentIds: readonly string[]; readonly deadlineMs: number }
   /** Stop what the round asked for; also settles the instructions. */
-  | { readonly kind: 'cancel'; readonly agentIds: readonly string[]; readonly reason: string }
+  | {
+      readonly kind: 'cancel';
+      readonly agentIds: readonly string[];
+      readonly reason: string;
+      /** The round whose plan they work on, where that is not the round in hand. */
+      readonly round?: number;
+    }
   /** An instruction that is still awaited has a later deadline now. */
   | {
       readonly kind: 'postpone';

@@ -3,6 +3,7 @@ import type { Part } from '@graft/models/pipeline/pipeline';
 
 import type { RefusalReason } from '../rounds.js';
 import type {
+  AgentTraits,
   AggregationReport,
   CentralEvaluation,
   Checkpoint,
@@ -31,15 +32,19 @@ interface OfAgent extends At {
   readonly agentId: string;
 }
 
+/** What is known of agents; whoever is missing stays as it was known. */
+export type TraitsById = Readonly<Record<string, AgentTraits>>;
+
 /** Work that an effect names and that may fail. */
 export type Work = 'aggregate' | 'quantize' | 'evaluateCentral';
 
 export type RunEvent =
   /** A new run, with the agents connected at this moment. */
-  | (At & { readonly kind: 'started'; readonly connected: readonly string[] })
+  | (At & { readonly kind: 'started'; readonly connected: readonly string[]; readonly traits?: TraitsById })
   /** The coordinator came back after a stop or a crash. */
-  | (At & { readonly kind: 'restarted'; readonly connected: readonly string[] })
-  | (OfAgent & { readonly kind: 'agentConnected' })
+  | (At & { readonly kind: 'restarted'; readonly connected: readonly string[]; readonly traits?: TraitsById })
+  /** An agent is connected; comes again where its traits have changed. */
+  | (OfAgent & { readonly kind: 'agentConnected'; readonly traits?: AgentTraits })
   | (OfAgent & { readonly kind: 'agentLost' })
   /** The first heartbeat of an agent in this round. */
   | (OfAgent & { readonly kind: 'progressed'; readonly round: number })

@@ -83,7 +83,10 @@ describe('a run', () => {
   it('waits with a reason while too few agents are connected', () => {
     const plan = planOf({ cohort: { min: 2, goal: 3, max: 3 } });
     const first = step(newRun(plan, checkpoint(0), { atMs: 0 }), { kind: 'started', connected: ['a'], atMs: 0 }).state;
-    expect([first.status, first.reason]).toEqual(['waiting', 'round 1 needs 2 connected agents, there are 1']);
+    expect([first.status, first.reason]).toEqual([
+      'waiting',
+      'round 1 needs 2 agents; 1 is connected: a; it goes on when another one connects',
+    ]);
     expect(wakeAtMs(first)).toBeUndefined();
     const second = step(first, { kind: 'agentConnected', agentId: 'b', atMs: 5 }).state;
     expect([second.status, second.phase, wakeAtMs(second)]).toEqual(['running', 'selecting', 5 + plan.gatherMs]);

@@ -8,6 +8,8 @@
 import { refusedVerdict, type Outcome, type Step } from './effect.js';
 import type { EventKind, EventOf, RunEvent } from './event.js';
 import { nextLossMs } from './presence.js';
+import { cancelWork } from './policy/cancel-work.js';
+import { noMemory } from './policy/memory.js';
 import { publish } from './publish.js';
 import { isOpen, type Checkpoint, type Phase, type ReleasedMeasures, type RunPlan, type RunState } from './state.js';
 import { transitions } from './transitions.js';
@@ -33,6 +35,9 @@ export function newRun(
     base,
     agents: {},
     members: {},
+    carried: {},
+    earlierBases: {},
+    memory: noMemory,
     refusals: {},
     abandoned: [],
     committedRounds: 0,
@@ -80,7 +85,7 @@ export function wakeAtMs(state: RunState): number | undefined {
 
 /** When a goal that was reached before `minMs` closes the training; Infinity where it was not. */
 function goalCloseMs(state: RunState): number {
-  if (state.phase !== 'training') return Infinity;
+  if (state.phase !== 'training' || state.plan.policy.kind === 'semiSynchronous') return Infinity;
   const accepted = Object.values(state.members).filter((member) => member.state === 'accepted').length;
   return accepted >= state.plan.cohort.goal ? state.phaseStartedAtMs + state.plan.window.minMs : Infinity;
 }
@@ -92,12 +97,12 @@ function dispatch<K extends EventKind>(state: RunState, event: EventOf<K>): Outc
 
 function stop(state: RunState, event: EventOf<'stopRequested'>): Step {
   const stopped: RunState = { ...state, status: 'stopped', reason: event.reason, atMs: event.atMs };
-  const agentIds = Object.keys(state.members).sort();
   const reason = `run ${state.plan.runId} was stopped: ${event.reason}`;
   return {
     state: stopped,
     effects: [
-      ...(agentIds.length > 0 ? [{ kind: 'cancel' as const, agentIds, reason }] : []),
+      ...cancelWork(state, state.members, reason),
+      ...cancelWork(state, state.carried, reason),
       publish(stopped, 'run.stopped', { reason: event.reason }),
     ],
   };

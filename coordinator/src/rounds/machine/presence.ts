@@ -1,40 +1,69 @@
 /** Who is connected. A member that is away keeps its place for a while: agents and coordinators restart. */
-import { membersIn, withMember, type RunState } from './state.js';
+import type { TraitsById } from './event.js';
+import { isAtWork, membersIn, withMember, type AgentTraits, type Member, type RunState } from './state.js';
 
-/** Notes that an agent is connected; while the updates are awaited, a lost member gets its place back. */
-export function noteConnected(state: RunState, agentId: string): RunState {
-  const next = { ...state, agents: { ...state.agents, [agentId]: { connected: true } } };
-  const member = next.members[agentId];
-  if (member === undefined) return next;
-  const { lostAtMs: _, ...present } = member;
-  const isBack = state.phase === 'training' && present.state === 'lost';
-  const back = isBack ? { ...present, state: 'selected' as const } : present;
-  return { ...next, members: { ...next.members, [agentId]: back } };
+/** Notes that an agent is connected; while its update is awaited, a lost member gets its place back. */
+export function noteConnected(state: RunState, agentId: string, traits: AgentTraits = {}): RunState {
+  const agents = { ...state.agents, [agentId]: { ...state.agents[agentId], ...traits, connected: true } };
+  const { [agentId]: member } = state.members;
+  const { [agentId]: carried } = state.carried;
+  return {
+    ...state,
+    agents,
+    ...(member && { members: { ...state.members, [agentId]: present(member, state.phase === 'training') } }),
+    ...(carried && { carried: { ...state.carried, [agentId]: present(carried, true) } }),
+  };
+}
+
+function present({ lostAtMs: _, ...member }: Member, isAwaited: boolean): Member {
+  return isAwaited && member.state === 'lost' ? { ...member, state: 'selected' } : member;
 }
 
 /** Notes that an agent's stream has closed. */
 export function noteLost(state: RunState, agentId: string, atMs: number): RunState {
-  if (state.agents[agentId] === undefined) return state;
-  const next = { ...state, agents: { ...state.agents, [agentId]: { connected: false } } };
-  return next.members[agentId]?.lostAtMs === undefined ? withMember(next, agentId, { lostAtMs: atMs }) : next;
+  const known = state.agents[agentId];
+  if (known === undefined) return state;
+  const { [agentId]: member } = state.members;
+  const { [agentId]: carried } = state.carried;
+  return {
+    ...state,
+    agents: { ...state.agents, [agentId]: { ...known, connected: false } },
+    ...(member && { members: { ...state.members, [agentId]: away(member, atMs) } }),
+    ...(carried && { carried: { ...state.carried, [agentId]: away(carried, atMs) } }),
+  };
+}
+
+function away(member: Member, atMs: number): Member {
+  return member.lostAtMs === undefined ? { ...member, lostAtMs: atMs } : member;
 }
 
 /**
  * The coordinator was away: those who are not connected have been lost since now, not since then,
  * and the deadline moves by the time that nobody could report.
  */
-export function noteRestart(state: RunState, connected: readonly string[], atMs: number): RunState {
-  const away = Math.max(0, atMs - state.atMs);
+export function noteRestart(
+  state: RunState,
+  {
+    connected,
+    traits = {},
+    atMs,
+  }: { readonly connected: readonly string[]; readonly traits?: TraitsById; readonly atMs: number },
+): RunState {
+  const absent = Math.max(0, atMs - state.atMs);
+  const here = new Set(connected);
   const ids = new Set([...Object.keys(state.agents), ...connected]);
-  const agents = Object.fromEntries([...ids].map((id) => [id, { connected: connected.includes(id) }]));
-  const members = Object.fromEntries(
-    Object.entries(state.members).map(([id, member]) => {
-      const { lostAtMs: _, ...present } = member;
-      return [id, connected.includes(id) ? present : { ...present, lostAtMs: atMs }];
-    }),
+  const agents = Object.fromEntries(
+    [...ids].map((id) => [id, { ...state.agents[id], ...traits[id], connected: here.has(id) }]),
   );
-  const moved = state.deadlineMs === undefined ? {} : { deadlineMs: state.deadlineMs + away };
-  return { ...state, agents, members, ...moved };
+  const since = (members: RunState['members']): RunState['members'] =>
+    Object.fromEntries(
+      Object.entries(members).map(([id, { lostAtMs: _, ...member }]) => [
+        id,
+        here.has(id) ? member : { ...member, lostAtMs: atMs },
+      ]),
+    );
+  const moved = state.deadlineMs === undefined ? {} : { deadlineMs: state.deadlineMs + absent };
+  return { ...state, agents, members: since(state.members), carried: since(state.carried), ...moved };
 }
 
 /** Marks the members that have not answered and were away too long. */
@@ -50,9 +79,7 @@ export function markLost(state: RunState, atMs: number): RunState {
 /** When the next member that is awaited and away counts as lost; Infinity where none is. */
 export function nextLossMs(state: RunState): number {
   const awaited = Object.values(state.members).filter((member) =>
-    state.phase === 'training'
-      ? member.state === 'selected' || member.state === 'training'
-      : state.phase === 'evaluating' && member.evaluation === 'asked',
+    state.phase === 'training' ? isAtWork(member) : state.phase === 'evaluating' && member.evaluation === 'asked',
   );
   return awaited.reduce(
     (least, { lostAtMs }) => (lostAtMs === undefined ? least : Math.min(least, lostAtMs + state.plan.lostAfterMs)),

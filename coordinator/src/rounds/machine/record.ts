@@ -1,5 +1,6 @@
 /** A round as people see it: plain JSON, written with every step, so that it is as true as the state it is made of. */
 import type { GateDecision } from './gate.js';
+import { carriesOver, stalenessOf, updateWeight } from './policy/staleness.js';
 import type { AggregationReport, Member, Phase, RunState, SiteMeasures } from './state.js';
 
 export interface AgentRecord {
@@ -12,6 +13,9 @@ export interface AgentRecord {
   readonly loss?: number;
   readonly initialLoss?: number;
   readonly norm?: number;
+  /** Commits between the base of its update and this round, and what it counted for that; absent where it was fresh. */
+  readonly staleness?: number;
+  readonly weight?: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
   /** From the plan to the answer. */
@@ -39,6 +43,8 @@ export interface RoundRecord {
   readonly refusals: Readonly<Record<string, number>>;
   readonly refusalsByAgent: RunState['refusals'];
   readonly abandoned: RunState['abandoned'];
+  /** Agents at work outside the cohort, for a later round; absent where rounds take only their own. */
+  readonly carried?: readonly string[];
   /** Mean of the agents' training losses, weighted by examples. */
   readonly trainingLoss?: number;
   readonly aggregation?: AggregationReport;
@@ -78,6 +84,7 @@ export function recordOf(state: RunState, transferred: Transferred): RoundRecord
     refusals: refusalsByReason(state),
     refusalsByAgent: state.refusals,
     abandoned: state.abandoned,
+    ...(carriesOver(state.plan) && { carried: Object.keys(state.carried).sort() }),
     ...(loss !== undefined && { trainingLoss: loss }),
     ...(state.aggregation && { aggregation: state.aggregation }),
     ...(state.quantized && { quantization: state.quantized }),
@@ -95,12 +102,14 @@ function agentRecord(state: RunState, id: string, transferred: Transferred): Age
   const shared = { attempt: state.attempt, bytesUp: bytes.up, bytesDown: bytes.down };
   if (member === undefined) return { state: 'selected', ...shared };
   const { update, evaluation, answeredAtMs } = member;
-  const startedAtMs = trainingStartedAtMs(state);
+  const startedAtMs = member.askedAtMs ?? trainingStartedAtMs(state);
+  const staleness = stalenessOf(state, member);
   return {
     state: member.state,
     ...shared,
     ...(member.reason !== undefined && { reason: member.reason }),
     ...(member.message !== undefined && { message: member.message }),
+    ...(staleness > 0 && { staleness, weight: updateWeight(state, id) }),
     ...(update && {
       exampleCount: update.exampleCount,
       loss: update.loss,

@@ -7,6 +7,7 @@ import type { Deadline, RoundPolicy, Selection } from '@graft/models/pipeline/sc
 
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
 import type { GateDecision } from './gate.js';
+import type { SelectionMemory } from './policy/memory.js';
 
 export const phases = [
   'selecting',
@@ -91,9 +92,9 @@ export interface UpdateSummary {
   readonly bytes: number;
   readonly trainMs: number;
   readonly featureMs: number;
-}
   readonly fetchMs?: number;
   readonly sealMs?: number;
+}
 
 export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'failed' | 'lost' | 'straggler';
 
@@ -177,8 +178,14 @@ export interface RunState {
   /** The checkpoint that this round starts from. */
   readonly base: Checkpoint;
   /** Every agent that was connected during the run. */
-  readonly agents: Readonly<Record<string, { readonly connected: boolean }>>;
+  readonly agents: Readonly<Record<string, KnownAgent>>;
+  /** The cohort of the round in hand, and what became of each of it. */
   readonly members: Readonly<Record<string, Member>>;
+  /** Agents at work outside the cohort, for rounds that come: an update that is accepted here is folded in the next one. */
+  readonly carried: Readonly<Record<string, Member>>;
+  /** Hashes of the bases (fp16) of earlier rounds that are still worked on, by round. */
+  readonly earlierBases: Readonly<Record<string, string>>;
+  readonly memory: SelectionMemory;
   /** Refused reports of this round, by agent and reason. */
   readonly refusals: Readonly<Record<string, Readonly<Partial<Record<RefusalReason, number>>>>>;
   /** Earlier tries at this round, and why they ended. */
@@ -198,6 +205,20 @@ export interface RunState {
   readonly committedRounds: number;
 }
 
+/** What a run knows of an agent outside its rounds. */
+export interface KnownAgent extends AgentTraits {
+  readonly connected: boolean;
+}
+
+/** What the site and its operator say of an agent. */
+export interface AgentTraits {
+  /** For people. */
+  readonly name?: string;
+  readonly tags?: readonly string[];
+  /** True where the site takes no part in this run's task. */
+  readonly declines?: boolean;
+}
+
 /** True while a run can still change by itself. */
 export function isOpen(state: RunState): boolean {
   return state.status === 'running' || state.status === 'waiting';
@@ -208,6 +229,11 @@ export function connectedAgents(state: RunState): string[] {
   return Object.keys(state.agents)
     .filter((id) => state.agents[id]?.connected === true)
     .sort();
+}
+
+/** True while a member works on its plan. */
+export function isAtWork({ state }: Member): boolean {
+  return state === 'selected' || state === 'training';
 }
 
 /** Cohort members in a state, in canonical order. */
@@ -223,4 +249,11 @@ export function withMember(state: RunState, agentId: string, change: Partial<Mem
   const member = state.members[agentId];
   if (member === undefined) return state;
   return { ...state, members: { ...state.members, [agentId]: { ...member, ...change } } };
+}
+
+/** The state with some fields of an agent changed that works outside the cohort. */
+export function withCarried(state: RunState, agentId: string, change: Partial<Member>): RunState {
+  const member = state.carried[agentId];
+  if (member === undefined) return state;
+  return { ...state, carried: { ...state.carried, [agentId]: { ...member, ...change } } };
 }

@@ -2,7 +2,8 @@
 import type { Outcome } from '../machine/effect.js';
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
-import { membersIn, type RunState } from '../machine/state.js';
+import { carriesOver } from '../machine/policy/staleness.js';
+import { membersIn, withMember, type RunState } from '../machine/state.js';
 import { presenceOnly } from './presence-only.js';
 
 function enter(state: RunState): Outcome {
@@ -26,11 +27,22 @@ const on = {
   workFailed: (state: RunState, event: EventOf<'workFailed'>): Outcome =>
     event.work === 'aggregate'
       ? {
-          state: { ...state, reason: `the updates could not be aggregated: ${event.message}` },
+          state: {
+            ...(carriesOver(state.plan) ? withoutUpdates(state, event.message) : state),
+            reason: `the updates could not be aggregated: ${event.message}`,
+          },
           effects: [],
           goto: 'abandoned',
         }
       : { state, effects: [] },
 };
+
+/** What could not be folded is not folded again: its agents train anew. */
+function withoutUpdates(state: RunState, message: string): RunState {
+  return membersIn(state, 'accepted').reduce(
+    (next, id) => withMember(next, id, { state: 'failed', reason: 'aggregation', message }),
+    state,
+  );
+}
 
 export const aggregating = { enter, on };

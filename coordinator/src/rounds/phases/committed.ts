@@ -8,6 +8,9 @@ import type { EventOf } from '../machine/event.js';
 import { decideGate, type GateDecision } from '../machine/gate.js';
 import { releaseIdOf } from '../machine/release-id.js';
 import { medianNorm } from '../machine/norm.js';
+import { cancelWork } from '../machine/policy/cancel-work.js';
+import { keepBase } from '../machine/policy/carry.js';
+import { noteAnswers } from '../machine/policy/memory.js';
 import type { RunState, SiteMeasures } from '../machine/state.js';
 import { presenceOnly } from './presence-only.js';
 
@@ -16,7 +19,7 @@ function enter(state: RunState): Outcome {
   const base = state.candidate ?? state.base;
   const released = decision?.passed === true ? releasedBy(state, decision) : state.released;
   const committed: RunState = {
-    ...state,
+    ...noteAnswers(keepBase(state)),
     base,
     committedRounds: state.round,
     ...(decision && { decision }),
@@ -37,7 +40,9 @@ const on = {
   advanced: (state: RunState, event: EventOf<'advanced'>): Outcome => {
     if (state.round >= state.plan.rounds) {
       const completed: RunState = { ...state, status: 'completed', reason: '' };
-      return { state: completed, effects: [publish(completed, 'run.completed')] };
+      const reason = `run ${state.plan.runId} is completed`;
+      const cancels = cancelWork(state, state.carried, reason);
+      return { state: completed, effects: [...cancels, publish(completed, 'run.completed')] };
     }
     const { candidate: _c, aggregation: _a, quantized: _q, central: _e, decision: _d, ...kept } = state;
     const next: RunState = {

@@ -5,8 +5,10 @@
 import { acceptedVerdict, type Effect, type Outcome } from '../machine/effect.js';
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
+import { carriedFailure } from '../machine/policy/carried-reports.js';
 import { noteConnected, noteLost, noteRestart } from '../machine/presence.js';
-import { refuse, refuseStranger } from '../machine/reports.js';
+import { refuse } from '../machine/refusals.js';
+import { refuseStranger } from '../machine/reports.js';
 import { membersIn, withMember, type CentralEvaluation, type RunState } from '../machine/state.js';
 
 function enter(state: RunState, atMs: number): Outcome {
@@ -17,7 +19,10 @@ function enter(state: RunState, atMs: number): Outcome {
       goto: 'committed',
     };
   }
-  const agentIds = membersIn(state, 'accepted').filter((id) => state.agents[id]?.connected === true);
+  // Who has a new plan already is not kept from it.
+  const agentIds = membersIn(state, 'accepted').filter(
+    (id) => state.agents[id]?.connected === true && state.carried[id] === undefined,
+  );
   const deadlineMs = atMs + state.plan.evaluationMs;
   const asked = agentIds.reduce<RunState>((next, id) => withMember(next, id, { evaluation: 'asked' }), {
     ...state,
@@ -32,10 +37,9 @@ function enter(state: RunState, atMs: number): Outcome {
 }
 
 const on = {
-  restarted: (state: RunState, event: EventOf<'restarted'>): Outcome =>
-    postpone(decide(noteRestart(state, event.connected, event.atMs))),
+  restarted: (state: RunState, event: EventOf<'restarted'>): Outcome => postpone(decide(noteRestart(state, event))),
   agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
-    state: noteConnected(state, event.agentId),
+    state: noteConnected(state, event.agentId, event.traits),
     effects: [],
   }),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
@@ -48,6 +52,8 @@ const on = {
   },
   failureReported: (state: RunState, event: EventOf<'failureReported'>): Outcome => {
     const { agentId, code, message } = event;
+    const carried = carriedFailure(state, event);
+    if (carried !== undefined) return carried;
     return answer(state, event, () => withMember(state, agentId, { evaluation: { failed: `${code}: ${message}` } }));
   },
   evaluatedCentrally: (state: RunState, event: EventOf<'evaluatedCentrally'>): Outcome =>

@@ -6,11 +6,11 @@ import type { RunState } from '../machine/state.js';
 
 export const presenceOnly = {
   restarted: (state: RunState, event: EventOf<'restarted'>): Outcome => ({
-    state: noteRestart(state, event.connected, event.atMs),
+    state: noteRestart(state, event),
     effects: [],
   }),
   agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
-    state: noteConnected(state, event.agentId),
+    state: noteConnected(state, event.agentId, event.traits),
     effects: [],
   }),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({

@@ -1,55 +1,76 @@
 /**
  * Training: the plans are out, updates come in. The phase closes at the goal, or once everyone has answered,
- * or at the deadline with at least the minimum; otherwise the try is abandoned.
+ * or at the deadline with at least the minimum; otherwise the try is abandoned. Rounds of one length close at their deadline.
+ * Where the policy lets work outlive its round, the close cancels nobody and free agents are asked all the time.
  */
 import { acceptedVerdict, refusedVerdict, type Effect, type Outcome } from '../machine/effect.js';
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
-import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
-import { refuse, refuseStranger, repeatedUpdate } from '../machine/reports.js';
 import { checkNorm, normLimit } from '../machine/norm.js';
-import { membersIn, withMember, type RunState } from '../machine/state.js';
+import { fill, planDeadlineMs, sendPlans } from '../machine/policy/ask.js';
+import { carriedFailure, carriedUpdate } from '../machine/policy/carried-reports.js';
+import { carryOn } from '../machine/policy/carry.js';
+import { laterDeadlineMs, spanMs } from '../machine/policy/deadline.js';
+import { carriesOver } from '../machine/policy/staleness.js';
+import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { refuse } from '../machine/refusals.js';
+import { refuseUnasked, repeatedUpdate } from '../machine/reports.js';
+import { membersIn, withCarried, withMember, type RunState } from '../machine/state.js';
 
-/** The cohort is the state's members, all `selected`. */
+/** The cohort is the state's members; who is `selected` and has no plan gets one. */
 function enter(state: RunState, atMs: number): Outcome {
-  const agentIds = membersIn(state, 'selected');
-  const deadlineMs = atMs + state.plan.window.maxMs;
-  return {
-    state: { ...state, deadlineMs, extensionsUsed: 0 },
-    effects: [
-      { kind: 'sendTrain', agentIds, deadlineMs },
-      publish(state, 'round.training', { agents: agentIds.length }),
-    ],
-  };
+  const begun = { ...state, deadlineMs: atMs + spanMs(state), extensionsUsed: 0 };
+  const sent = sendPlans(begun, atMs);
+  const agents = Object.keys(state.members).length;
+  const step = proceed(sent.state, atMs);
+  return { ...step, effects: [...sent.effects, publish(state, 'round.training', { agents }), ...step.effects] };
+}
+
+/** Updates of earlier plans may have filled the buffer already; free agents are asked where the policy says so. */
+function proceed(state: RunState, atMs: number): Outcome {
+  const filled = fill(state, atMs);
+  const step = decide(filled.state, atMs);
+  return { ...step, effects: [...filled.effects, ...step.effects] };
 }
 
 const on = {
   restarted: (state: RunState, event: EventOf<'restarted'>): Outcome =>
-    postpone(decide(noteRestart(state, event.connected, event.atMs), event.atMs)),
-  agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome => ({
-    state: noteConnected(state, event.agentId),
-    effects: [],
-  }),
+    postpone(proceed(noteRestart(state, event), event.atMs)),
+  agentConnected: (state: RunState, event: EventOf<'agentConnected'>): Outcome =>
+    fill(noteConnected(state, event.agentId, event.traits), event.atMs),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
     state: noteLost(state, event.agentId, event.atMs),
     effects: [],
   }),
   progressed: (state: RunState, event: EventOf<'progressed'>): Outcome => ({
-    state:
-      event.round === state.round && state.members[event.agentId]?.state === 'selected'
-        ? withMember(state, event.agentId, { state: 'training' })
-        : state,
+    state: noteProgress(state, event.agentId, event.round),
     effects: [],
   }),
-  updateReceived: receive,
-  failureReported: fail,
-  timePassed: (state: RunState, event: EventOf<'timePassed'>): Outcome =>
-    decide(markLost(state, event.atMs), event.atMs, event.active),
+  updateReceived: (state: RunState, event: EventOf<'updateReceived'>): Outcome =>
+    carriedUpdate(state, event) ?? receive(state, event),
+  failureReported: (state: RunState, event: EventOf<'failureReported'>): Outcome =>
+    carriedFailure(state, event) ?? fail(state, event),
+  timePassed: (state: RunState, event: EventOf<'timePassed'>): Outcome => {
+    const filled = fill(markLost(state, event.atMs), event.atMs);
+    const step = decide(filled.state, event.atMs, event.active);
+    return { ...step, effects: [...filled.effects, ...step.effects] };
+  },
 };
+
+/** An agent has begun. A heartbeat that names another round than its plan is of an earlier try. */
+function noteProgress(state: RunState, agentId: string, round: number): RunState {
+  const carried = state.carried[agentId];
+  if (carried?.state === 'selected' && carried.round === round) {
+    return withCarried(state, agentId, { state: 'training' });
+  }
+  const member = state.members[agentId];
+  const isOwn = member?.state === 'selected' && (member.round ?? state.round) === round;
+  return isOwn ? withMember(state, agentId, { state: 'training' }) : state;
+}
 
 function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
   const { agentId, update, refusal, atMs } = event;
-  const settled = repeatedUpdate(state, event) ?? refuseStranger(state, event);
+  const settled = repeatedUpdate(state, event) ?? refuseUnasked(state, event);
   if (settled !== undefined) return settled;
   const member = state.members[agentId];
   if (member?.update !== undefined) {
@@ -71,12 +92,12 @@ function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
     publish(decided, note, { agentId, ...(refusal && { reason: refusal.reason, message: refusal.message }) }),
   ];
   const verdict = refusal === undefined ? acceptedVerdict : refusedVerdict(refusal.reason, refusal.message);
-  const step = decide(decided, atMs);
+  const step = proceed(decided, atMs);
   return { ...step, effects: [...effects, ...step.effects], verdict };
 }
 
 function fail(state: RunState, event: EventOf<'failureReported'>): Outcome {
-  const stranger = refuseStranger(state, event);
+  const stranger = refuseUnasked(state, event);
   if (stranger !== undefined) return stranger;
   const { agentId, code, message, atMs } = event;
   const member = state.members[agentId];
@@ -89,17 +110,23 @@ function fail(state: RunState, event: EventOf<'failureReported'>): Outcome {
     { kind: 'settle', agentIds: [agentId], work: 'train' },
     publish(failed, 'agent.failed', { agentId, code, message }),
   ];
-  const step = decide(failed, atMs);
+  const step = proceed(failed, atMs);
   return { ...step, effects: [...effects, ...step.effects], verdict: acceptedVerdict };
 }
 
 function decide(state: RunState, atMs: number, active: readonly string[] = []): Outcome {
-  const { cohort, window, extensions } = state.plan;
+  const { cohort, window, extensions, policy } = state.plan;
   const accepted = membersIn(state, 'accepted').length;
   const awaited = membersIn(state, 'selected', 'training');
   if (awaited.length === 0) return accepted >= cohort.min ? close(state) : abandon(state);
-  if (accepted >= cohort.goal && atMs >= state.phaseStartedAtMs + window.minMs) return close(state);
+  const closesAtGoal = policy.kind !== 'semiSynchronous';
+  if (closesAtGoal && accepted >= cohort.goal && atMs >= state.phaseStartedAtMs + window.minMs) return close(state);
   if (state.deadlineMs === undefined || atMs < state.deadlineMs) return { state, effects: [] };
+  const later = laterDeadlineMs(state, atMs, active);
+  if (later !== undefined) {
+    const extended = { ...state, deadlineMs: later };
+    return { state: extended, effects: [publish(extended, 'round.extended', { awaited: awaited.length })] };
+  }
   if (accepted >= cohort.min) return close(state);
   if (state.extensionsUsed < extensions && awaited.some((id) => active.includes(id))) {
     const extended = { ...state, extensionsUsed: state.extensionsUsed + 1, deadlineMs: atMs + window.maxMs / 2 };
@@ -113,7 +140,8 @@ function postpone(outcome: Outcome): Outcome {
   const { state } = outcome;
   const agentIds = membersIn(state, 'selected', 'training', 'lost');
   if (outcome.goto !== undefined || agentIds.length === 0 || state.deadlineMs === undefined) return outcome;
-  const effect: Effect = { kind: 'postpone', agentIds, work: 'train', deadlineMs: state.deadlineMs };
+  const deadlineMs = planDeadlineMs(state, state.atMs);
+  const effect: Effect = { kind: 'postpone', agentIds, work: 'train', deadlineMs };
   return { ...outcome, effects: [...outcome.effects, effect] };
 }
 
@@ -124,6 +152,7 @@ function postpone(outcome: Outcome): Outcome {
 function close(all: RunState): Outcome {
   const state = refuseOutliers(all);
   if (membersIn(state, 'accepted').length < state.plan.cohort.min) return abandon(state);
+  if (carriesOver(state.plan)) return { state: carryOn(state), effects: [], goto: 'aggregating' };
   const stragglers = membersIn(state, 'selected', 'training');
   const marked = stragglers.reduce((next, id) => withMember(next, id, { state: 'straggler' }), state);
   const unwanted = [...stragglers, ...membersIn(state, 'lost')].sort();
