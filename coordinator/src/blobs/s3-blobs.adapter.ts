@@ -8,14 +8,13 @@
  * uploads the file (in parts where it is large), and removes the staged chunks.
  */
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
 import { partialsToSweep, type Partial, type SweepLimits } from '@graft/protos/transfer/partials';
 
-import { backoffMs } from '../store/backoff.js';
+import { pauseBefore } from '../store/pause.adapter.js';
 import type { BlobStore, Swept } from './blob-store.js';
 import type { LocalCopies } from './local-copies.adapter.js';
 import type { S3Objects, StoredObject } from './s3-objects.adapter.js';
@@ -98,7 +97,7 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
       } catch (error) {
         if (error instanceof GraftError && !error.row.retryable) throw error;
         if (attempt >= attempts) throw error;
-        await sleep(backoffMs(backoff, attempt, Math.random()));
+        await pauseBefore(backoff, attempt);
       }
     }
   }
@@ -131,7 +130,7 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
       // Another replica writes it at this moment, and may yet fail.
       if (attempt >= attempts)
         throw new GraftError('BLOB_STORE_UNAVAILABLE', `blob ${hash} is still being written by another`);
-      await sleep(backoffMs(backoff, attempt, Math.random()));
+      await pauseBefore(backoff, attempt);
     }
   }
 

@@ -17,7 +17,15 @@ import { migrate } from './migrate.repository.js';
 import type { Database } from './schema.js';
 
 export type StoreOptions =
-  { readonly kind: 'embedded'; readonly directory: string } | { readonly kind: 'postgres'; readonly url: string };
+  { readonly kind: 'embedded'; readonly directory: string } | ({ readonly kind: 'postgres' } & ServerOptions);
+
+export interface ServerOptions {
+  /** With sslmode=verify-full and sslrootcert=FILE for TLS. */
+  readonly url: string;
+  readonly connections?: number;
+  /** What takes longer is ended by the server. */
+  readonly statementMs?: number;
+}
 
 export interface Store {
   readonly kind: StoreOptions['kind'];
@@ -27,8 +35,12 @@ export interface Store {
 
 /** A query outside the transaction in hand would wait for ever on the one connection that PGlite has; so it fails instead. */
 const connectionTimeoutMillis = 10_000;
-/** Connections to a PostgreSQL server. */
-const poolSize = 10;
+const defaultConnections = 10;
+const defaultStatementMs = 60_000;
+/** A transaction that does nothing for this long has lost its program: its locks are freed. */
+const idleInTransactionMs = 60_000;
+/** A server that vanished without a word is noticed. */
+const keepAliveMs = 10_000;
 
 /** int8 as a number: times and counts here stay far below 2^53. */
 const types: CustomTypesConfig = {
@@ -37,7 +49,7 @@ const types: CustomTypesConfig = {
 
 /** Throws DIRECTORY_LOCKED where another process owns the directory, DATABASE_UNAVAILABLE where a server cannot be used. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options.url);
+  const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options);
   const store: Store = { kind: options.kind, ...opened };
   try {
     await migrate(store.db);
@@ -51,18 +63,35 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 /** SQLSTATE classes: connection, authorization, catalog name, too many connections, shutdown. */
 const unusable = /^(08|28|3D|53300|57P)/u;
 
+/** What Node.js and `pg` say of a server's certificate. */
+const untrusted = /SELF_SIGNED|CERT_|UNABLE_TO_(GET|VERIFY)|ERR_TLS|SSL/u;
+
 /** What keeps a client out of a server becomes DATABASE_UNAVAILABLE; other errors pass as they are. */
 function serverError(error: unknown): unknown {
   // One of several addresses stands for all.
   const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const { code, syscall, message } = Object(cause) as { code?: unknown; syscall?: unknown; message?: unknown };
+  if (untrusted.test(`${String(code)} ${String(message)}`)) {
+    const hint = 'TLS is set in the URL of --db: ?sslmode=verify-full&sslrootcert=FILE';
+    return new GraftError('DATABASE_UNAVAILABLE', `the PostgreSQL server: ${String(message)}; ${hint}`, { cause });
+  }
   const isTimeout = message === 'timeout exceeded when trying to connect';
   if (typeof syscall !== 'string' && !unusable.test(String(code)) && !isTimeout) return error;
   return new GraftError('DATABASE_UNAVAILABLE', `the PostgreSQL server: ${String(message)}`, { cause });
 }
 
-function openPostgres(url: string): Omit<Store, 'kind'> {
-  const pool = new Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis, types });
+function openPostgres({ url, connections, statementMs }: ServerOptions): Omit<Store, 'kind'> {
+  const pool = new Pool({
+    connectionString: url,
+    max: connections ?? defaultConnections,
+    connectionTimeoutMillis,
+    statement_timeout: statementMs ?? defaultStatementMs,
+    idle_in_transaction_session_timeout: idleInTransactionMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
+    application_name: 'graft',
+    types,
+  });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on('error', () => undefined);
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
