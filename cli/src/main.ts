@@ -12,6 +12,7 @@ import { registerLibrary } from './commands/library.driver.js';
 import { registerRelease } from './commands/release.driver.js';
 import { registerRun } from './commands/run.driver.js';
 import { registerSample } from './commands/sample.driver.js';
+import { registerSimulate } from './commands/simulate.driver.js';
 import { registerSite } from './commands/site.driver.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -44,6 +45,7 @@ registerRun(program);
 registerSite(program);
 registerRelease(program);
 registerSample(program);
+registerSimulate(program);
 registerDoctor(program);
 
 /** Bad arguments end with 4, as everywhere; help and version with 0. */

@@ -15,6 +15,7 @@ const locate = createRequire(import.meta.url);
 export const programs = {
   coordinator: () => locate.resolve('@graft/coordinator/main'),
   agent: () => locate.resolve('@graft/client-agent/main'),
+  simulation: () => locate.resolve('@graft/coordinator/simulate/simulate.main'),
 };
 
 export interface Child {

@@ -25,7 +25,7 @@ export function eventQueue<T>(): EventQueue<T> {
     heap[j] = a;
   };
   const rise = (from: number): void => {
-    for (let at = from; at > 0; ) {
+    for (let at = from; at > 0;) {
       const parent = (at - 1) >> 1;
       if (!isBefore(heap[at], heap[parent])) return;
       swap(at, parent);
@@ -33,7 +33,7 @@ export function eventQueue<T>(): EventQueue<T> {
     }
   };
   const sink = (): void => {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const [left, right] = [2 * at + 1, 2 * at + 2];
       const child = isBefore(heap[right], heap[left]) ? right : left;
       if (!isBefore(heap[child], heap[at])) return;

@@ -40,7 +40,9 @@ function jsonRows(text: string, name: string): Row[] {
 }
 
 function csvRows(text: string, name: string): Row[] {
-  const lines = text.split(/\r?\n/u).flatMap((line, index) => (line.trim() === '' ? [] : [{ line, number: index + 1 }]));
+  const lines = text
+    .split(/\r?\n/u)
+    .flatMap((line, index) => (line.trim() === '' ? [] : [{ line, number: index + 1 }]));
   const [first, ...rest] = lines;
   const header = (first?.line ?? '').split(',').map((field) => field.trim());
   const unknown = header.find((field) => !Object.hasOwn(deviceSchema.shape, field));
