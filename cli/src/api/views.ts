@@ -33,6 +33,14 @@ export interface RunView {
   readonly reason: string;
   readonly createdAtMs: number;
   readonly finishedAtMs?: number;
+  /** Which try at the round it is, of how many. */
+  readonly attempt: number;
+  readonly attempts: number;
+  readonly phaseStartedAtMs: number;
+  /** Absent where the run is over. */
+  readonly waiting?: { readonly for: string; readonly endedBy: string; readonly untilMs?: number };
+  readonly cohort: { readonly min: number; readonly goal: number; readonly max: number };
+  readonly connected: number;
 }
 
 export interface PrecisionView {
@@ -64,6 +72,14 @@ export interface RoundAgentView {
   readonly bytesDown: number;
   readonly seconds?: number;
   readonly trainSeconds?: number;
+  readonly featureSeconds?: number;
+  readonly fetchSeconds?: number;
+  readonly sealSeconds?: number;
+  readonly attempt: number;
+  /** Rounds between the base of the update and the one it was folded into. */
+  readonly staleness?: number;
+  /** What came of its evaluation; an object with `failed` where that came to nothing. */
+  readonly evaluation?: object;
 }
 
 type OperatorCounts = Readonly<Record<string, number>>;
@@ -74,6 +90,7 @@ export interface RoundView {
   readonly startedAtMs: number;
   readonly finishedAtMs?: number;
   readonly record: {
+    readonly attempt: number;
     readonly agents: Readonly<Record<string, RoundAgentView>>;
     readonly updates: {
       readonly accepted: number;
@@ -94,6 +111,17 @@ export interface RoundView {
     readonly bytesDown: number;
     readonly secondsByPhase: Readonly<Record<string, number>>;
   };
+}
+
+export interface RoundDetail extends RoundView {
+  readonly agents: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly connected: boolean;
+    readonly activity?: string;
+    readonly progress?: number;
+    readonly loss?: number;
+  }[];
 }
 
 export interface AgentView {

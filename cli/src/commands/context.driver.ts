@@ -27,10 +27,23 @@ export interface CoordinatorFile {
   readonly caFingerprint: string;
 }
 
+/** Lines that the screen shows now. */
+let drawn = 0;
+
+/** Draws over what was drawn before; what has no room on the terminal is left out. */
+function screen(lines: readonly string[]): void {
+  const fitting = lines.slice(0, Math.max(1, process.stdout.rows - 1));
+  const back = drawn === 0 ? '' : `\u001b[${drawn}A\r\u001b[J`;
+  process.stdout.write(`${back}${fitting.join('\n')}\n`);
+  drawn = fitting.length;
+}
+
 export const terminal: Terminal = {
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${process.stderr.isTTY ? '\r\u001b[K' : ''}${line}\n`),
   ...(process.stderr.isTTY ? { status: (line: string) => process.stderr.write(`\r\u001b[K${line}`) } : {}),
+  ...(process.stdout.isTTY ? { screen } : {}),
+  width: () => process.stdout.columns ?? (Number(process.env['COLUMNS']) || Infinity),
 };
 
 /** The coordinator's directory: --dir, else GRAFT_DIR, else ~/.graft. */

@@ -3,11 +3,14 @@ import type { Command } from 'commander';
 
 import { GraftError } from '@graft/core/error';
 
-import type { AgentView, RoundView, RunView, TaskView } from '../api/views.js';
-import { bytes, duration, share, timestamp } from '../output/format.js';
+import type { RoundDetail, RoundView, RunView, TaskView } from '../api/views.js';
+import { timestamp } from '../output/format.js';
 import { table } from '../output/table.js';
 import { followRun, isOver } from '../runs/follow.driver.js';
 import { roundLine, runLine, statusLine } from '../runs/round-line.js';
+import { isInHand, roundShow } from '../runs/round-show.js';
+import { runShow } from '../runs/run-show.js';
+import { show, type Look } from '../runs/show.driver.js';
 import { action, connect } from './context.driver.js';
 
 /** Exit code of a run: 0 completed, 1 failed or stopped. */
@@ -20,19 +23,6 @@ function positive(name: string): (text: string) => number {
       throw new GraftError('INVALID_REQUEST', `${name} must be a whole number, got '${text}'`);
     return value;
   };
-}
-
-/** The operators of a candidate in both precisions, most frequent first. */
-function operatorLines({ record }: RoundView): string[] {
-  const { none, operators } = record.quantization ?? {};
-  if (none !== undefined) return [`not quantized: ${none}`];
-  const line = (precision: 'fp32' | 'int8'): string[] => {
-    const counts = Object.entries(operators?.[precision] ?? {}).sort(([, a], [, b]) => b - a);
-    return counts.length === 0
-      ? []
-      : [`operators ${precision}  ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`];
-  };
-  return [...line('fp32'), ...line('int8')];
 }
 
 export function registerRun(program: Command): void {
@@ -117,17 +107,19 @@ export function registerRun(program: Command): void {
   run
     .command('show')
     .argument('<run>', 'id of a run')
-    .description('a run and its rounds')
+    .option('--watch', 'draw it anew until the run is over')
+    .option('--all', 'every round, however many they are')
+    .description('where a run stands, what it waits for, and its rounds')
     .action(
-      action<object>(async ({ options, args, output }) => {
+      action<ShowFlags>(async ({ options, args, output }) => {
         const api = await connect(options);
-        const one = await api.get<RunView>(`/runs/${args[0] ?? ''}`);
-        const rounds = await api.get<RoundView[]>(`/runs/${one.id}/rounds`);
-        output.result({ ...one, roundsDone: rounds }, [
-          runLine(one),
-          `task ${one.taskName}, started ${timestamp(one.createdAtMs)} UTC${isOver(one) ? '' : `, ${statusLine(one, rounds)}`}`,
-          ...rounds.map((round) => roundLine(round, one.rounds)),
-        ]);
+        const look = async (): Promise<Look> => {
+          const one = await api.get<RunView>(`/runs/${args[0] ?? ''}`);
+          const rounds = await api.get<RoundView[]>(`/runs/${one.id}/rounds`);
+          const lines = (width: number): string[] => runShow(one, rounds, { width, ...shown(options) });
+          return { data: { ...one, roundsDone: rounds }, lines, isOver: isOver(one) };
+        };
+        await show(output, look, options.watch ?? false);
       }),
     );
   run
@@ -150,37 +142,30 @@ export function registerRun(program: Command): void {
     .command('show')
     .argument('<run>', 'id of a run')
     .argument('<round>', 'number of the round')
-    .description('what each agent did in a round')
+    .option('--watch', 'draw it anew until the round is over')
+    .option('--all', 'every agent, however many they are')
+    .description('what each agent did in a round, the worst first')
     .action(
-      action<object>(async ({ options, args, output }) => {
+      action<ShowFlags>(async ({ options, args, output }) => {
         const api = await connect(options);
         const [runId = '', number = ''] = args;
-        const one = await api.get<RunView>(`/runs/${runId}`);
-        const round = await api.get<RoundView>(`/runs/${runId}/rounds/${number}`);
-        const names = new Map((await api.get<AgentView[]>('/agents')).map(({ id, name }) => [id, name]));
-        const rows = Object.entries(round.record.agents).map(([id, agent]) => [
-          names.get(id) ?? id,
-          agent.state,
-          String(agent.exampleCount ?? '-'),
-          agent.loss?.toFixed(3) ?? '-',
-          bytes(agent.bytesUp),
-          bytes(agent.bytesDown),
-          agent.seconds === undefined ? '-' : duration(agent.seconds * 1000),
-          agent.message ?? agent.reason ?? '',
-        ]);
-        const gate = round.record.gate;
-        output.result(round, [
-          roundLine(round, one.rounds),
-          ...table(['site', 'state', 'examples', 'loss', 'up', 'down', 'took', 'reason'], rows),
-          ...(gate?.checks ?? []).map((check) => `${check.passed ? 'PASS' : 'FAIL'}  ${check.message}`),
-          ...(gate?.fp32 === undefined
-            ? []
-            : [
-                `fp32 accuracy ${share(gate.fp32.accuracy)}${gate.int8 === undefined ? '' : `, int8 ${share(gate.int8.accuracy)}`}`,
-              ]),
-          ...operatorLines(round),
-          ...round.record.abandoned.map(({ attempt, reason }) => `attempt ${attempt} was abandoned: ${reason}`),
-        ]);
+        const look = async (): Promise<Look> => {
+          const one = await api.get<RunView>(`/runs/${runId}`);
+          const round = await api.get<RoundDetail>(`/runs/${one.id}/rounds/${number}`);
+          const lines = (width: number): string[] => roundShow(one, round, { width, ...shown(options) });
+          return { data: { ...round, run: one }, lines, isOver: !isInHand(round, one) };
+        };
+        await show(output, look, options.watch ?? false);
       }),
     );
 }
+
+interface ShowFlags {
+  readonly watch?: boolean;
+  readonly all?: boolean;
+}
+
+const shown = ({ all }: ShowFlags): { readonly showAll: boolean; readonly nowMs: number } => ({
+  showAll: all ?? false,
+  nowMs: Date.now(),
+});

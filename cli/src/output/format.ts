@@ -22,6 +22,11 @@ export function duration(ms: number): string {
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** 0.04 -> '40 ms'; 4.25 -> '4.3 s'; 75 -> '1 min 15 s'; 93_784 -> '26 h 3 min'. */
+export function seconds(value: number): string {
+  return value > 0 && value < 1 ? `${Math.round(value * 1000)} ms` : duration(value * 1000);
+}
+
 /** A bar of `width` cells. */
 export function bar(progress: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, progress)) * width);

@@ -11,11 +11,17 @@ export interface Terminal {
   err(line: string): void;
   /** Redraws the last line of stderr; only where it is a terminal. */
   status?(line: string): void;
+  /** Draws lines on stdout in place of those that it drew before; only where stdout is a terminal. */
+  screen?(lines: readonly string[]): void;
+  /** Cells of a line of stdout; Infinity where it is no terminal. */
+  width?(): number;
 }
 
 export interface Output {
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Cells of a line; Infinity where nobody looks. */
+  readonly width: number;
   /** The answer of a command: `data` for programs, `lines` for people, `ids` for --quiet. */
   result(data: unknown, lines: readonly string[], ids?: readonly string[]): void;
   /** One object a line under --json, else the line. For commands that answer in a stream. */
@@ -24,6 +30,8 @@ export interface Output {
   progress(line: string): void;
   /** A line that the next one overwrites; nothing where stderr is not a terminal. */
   status(line: string): void;
+  /** Lines in place of those before; where stdout is no terminal they follow each other, and only what is new is printed. */
+  screen(lines: readonly string[], isNew: boolean): void;
 }
 
 export function createOutput(terminal: Terminal, options: { readonly json: boolean; readonly quiet: boolean }): Output {
@@ -31,6 +39,9 @@ export function createOutput(terminal: Terminal, options: { readonly json: boole
   return {
     json,
     quiet,
+    get width() {
+      return terminal.width?.() ?? Infinity;
+    },
     result: (data, lines, ids) => {
       if (json) terminal.out(JSON.stringify({ ok: true, data }));
       else for (const line of quiet && ids !== undefined ? ids : lines) terminal.out(line);
@@ -41,6 +52,10 @@ export function createOutput(terminal: Terminal, options: { readonly json: boole
     },
     status: (line) => {
       if (!json && !quiet) terminal.status?.(line);
+    },
+    screen: (lines, isNew) => {
+      if (terminal.screen !== undefined) terminal.screen(lines);
+      else if (isNew) for (const line of ['', ...lines]) terminal.out(line);
     },
   };
 }
