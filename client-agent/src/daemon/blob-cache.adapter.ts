@@ -1,7 +1,8 @@
 /**
- * Downloaded blobs by hash. A blob grows as `HASH.part` in whole chunks, so that a cut connection costs one chunk,
- * and gets its name once its sha256 is right. Nothing is synced: what a power cut loses is downloaded again, and what it
- * damaged is found, since every process hashes a blob before it first trusts it.
+ * Downloaded blobs by hash. A blob grows as `HASH.part` in whole chunks, so that a cut connection or the end of this process
+ * costs one chunk, and gets its name once its sha256 is right; the delta to a blob grows beside it as `HASH.DELTA.delta`.
+ * Nothing is synced: what a power cut loses is downloaded again, and what it damaged is found, since every process hashes a
+ * blob before it first trusts it.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -11,24 +12,58 @@ import { join } from 'node:path';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import { applyDelta } from '@graft/protos/delta/apply.adapter';
+import { partialsToSweep } from '@graft/protos/transfer/partials';
 
 import { isMissing } from '../config/files.adapter.js';
+
+/** What there is of a blob that is not whole: its leading chunks, or those of a delta to it. */
+export interface Kept {
+  readonly chunks: number;
+  /** sha256 of the delta whose chunks they are. */
+  readonly delta?: string;
+}
+
+/** Chunks as they come, and the place of the first of them. */
+export interface Arriving {
+  readonly firstChunk: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
 
 export interface BlobCache {
   path(hash: string): string;
   has(blob: BlobRef): Promise<boolean>;
+  /** What a former attempt left. */
+  kept(hash: string): Promise<Kept>;
+  /** Verified blobs of this size, used last first: what a delta may start from. */
+  ofSize(sizeBytes: number, atMost: number): Promise<string[]>;
   /**
-   * Fetches a blob unless it is there.
-   * @param chunksFrom the chunks of the blob from the given one on
-   * @throws TRANSFER_CORRUPT where the whole is not what the hash says; the part is removed
+   * Stores what comes, and the whole once it is there. Answers bytes received.
+   * @throws TRANSFER_CORRUPT where the whole is not what the hash says; the part is removed. DISK_FULL; the part stays
    */
-  fetch(blob: BlobRef, chunksFrom: (firstChunk: number) => AsyncIterable<Uint8Array>): Promise<number>;
-  /** Deletes blobs that were unused longest until at most `maxBytes` remain; those in `keep` stay. */
-  prune(keep: ReadonlySet<string>, maxBytes: number): Promise<void>;
+  receive(blob: BlobRef, arriving: Arriving): Promise<number>;
+  /**
+   * Stores a delta to `blob`, and makes the blob of it and its base. Answers bytes received.
+   * @throws TRANSFER_CORRUPT, DELTA_INVALID; the delta is removed. DISK_FULL; the delta stays
+   */
+  receiveDelta(
+    blob: BlobRef,
+    delta: { readonly from: string; readonly blob: BlobRef },
+    arriving: Arriving,
+  ): Promise<number>;
+  /** Forgets what there is of a blob that is not whole. */
+  drop(hash: string): Promise<void>;
+  /** Deletes what was unused longest until at most `maxBytes` remain, and parts that nobody came back for; what is in `keep` stays. */
+  prune(keep: ReadonlySet<string>, maxBytes: number, atMs: number): Promise<void>;
 }
+
+/** A part that got no chunk for so long is deleted whatever the room. */
+const partLimits = { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: Infinity, graceMs: 600_000 };
 
 export function openBlobCache(directory: string): BlobCache {
   const path = (hash: string): string => join(directory, hash);
+  const partOf = (hash: string): string => `${path(hash)}.part`;
+  const deltaOf = (hash: string, delta: string): string => `${path(hash)}.${delta}.delta`;
   /** Hashed by this process. */
   const trusted = new Set<string>();
   const has = async (blob: BlobRef): Promise<boolean> => {
@@ -41,30 +76,74 @@ export function openBlobCache(directory: string): BlobCache {
     await utimes(path(blob.hash), now, now);
     return true;
   };
+  const deltasTo = async (hash: string): Promise<string[]> =>
+    (await namesIn(directory)).flatMap((name) => {
+      const [, to, delta] = /^([0-9a-f]{64})\.([0-9a-f]{64})\.delta$/u.exec(name) ?? [];
+      return to === hash && delta !== undefined ? [delta] : [];
+    });
+  const drop = async (hash: string): Promise<void> => {
+    await rm(partOf(hash), { force: true });
+    for (const delta of await deltasTo(hash)) await rm(deltaOf(hash, delta), { force: true });
+  };
+  const publish = async (from: string, hash: string): Promise<void> => {
+    await rename(from, path(hash));
+    trusted.add(hash);
+    await drop(hash);
+  };
   return {
     path,
     has,
-    fetch: async (blob, chunksFrom) => {
+    kept: async (hash) => {
+      const chunks = wholeChunks(await sizeOf(partOf(hash)));
+      const [delta] = await deltasTo(hash);
+      if (chunks > 0 || delta === undefined) return { chunks };
+      const size = await sizeOf(deltaOf(hash, delta));
+      return { chunks: wholeChunks(size), delta };
+    },
+    ofSize: (sizeBytes, atMost) => verifiedOfSize(directory, { sizeBytes, atMost }, has),
+    receive: async (blob, arriving) => {
       await mkdir(directory, { recursive: true });
-      if (await has(blob)) return 0;
-      const part = `${path(blob.hash)}.part`;
-      const received = await complete(part, blob, chunksFrom);
-      await rename(part, path(blob.hash));
-      trusted.add(blob.hash);
+      const received = await complete(partOf(blob.hash), blob, arriving);
+      await publish(partOf(blob.hash), blob.hash);
       return received;
     },
-    prune: (keep, maxBytes) => prune(directory, keep, maxBytes),
+    receiveDelta: async (blob, { from, blob: delta }, arriving) => {
+      await mkdir(directory, { recursive: true });
+      const file = deltaOf(blob.hash, delta.hash);
+      for (const other of await deltasTo(blob.hash)) {
+        if (other !== delta.hash) await rm(deltaOf(blob.hash, other), { force: true });
+      }
+      const received = await complete(file, delta, arriving);
+      const made = `${path(blob.hash)}.made`;
+      try {
+        await applyDelta(
+          { base: path(from), delta: file, target: made },
+          { sizeBytes: blob.sizeBytes, from, to: blob.hash },
+        );
+      } catch (error) {
+        await rm(made, { force: true });
+        if (!isFull(error)) await rm(file, { force: true });
+        // The base may have been deleted to make room meanwhile.
+        throw isMissing(error)
+          ? new GraftError('DELTA_INVALID', `the base ${from} is gone`, { cause: error })
+          : stored(error, directory);
+      }
+      await publish(made, blob.hash);
+      return received;
+    },
+    drop,
+    prune: (keep, maxBytes, atMs) => prune(directory, { keep, maxBytes, atMs }),
   };
 }
 
+/** Leading whole chunks of a file; none where there is no file. */
+function wholeChunks(sizeBytes: number | undefined): number {
+  return Math.floor((sizeBytes ?? 0) / limits.chunkBytes);
+}
+
 /** Bytes received. */
-async function complete(
-  part: string,
-  blob: BlobRef,
-  chunksFrom: (firstChunk: number) => AsyncIterable<Uint8Array>,
-): Promise<number> {
-  const firstChunk = Math.floor(Math.min((await sizeOf(part)) ?? 0, blob.sizeBytes) / limits.chunkBytes);
-  const start = firstChunk * limits.chunkBytes;
+async function complete(part: string, blob: BlobRef, { firstChunk, chunks }: Arriving): Promise<number> {
+  const start = Math.min(firstChunk, wholeChunks(await sizeOf(part))) * limits.chunkBytes;
   const hash = createHash('sha256');
   if (start > 0) {
     await truncate(part, start);
@@ -73,14 +152,14 @@ async function complete(
   let size = start;
   const file = await open(part, start > 0 ? 'r+' : 'w', 0o640);
   try {
-    if (size < blob.sizeBytes) {
-      for await (const chunk of chunksFrom(firstChunk)) {
-        if (size + chunk.length > blob.sizeBytes) break;
-        await file.write(chunk, 0, chunk.length, size);
-        hash.update(chunk);
-        size += chunk.length;
-      }
+    for await (const chunk of chunks) {
+      if (size + chunk.length > blob.sizeBytes) break;
+      await file.write(chunk, 0, chunk.length, size);
+      hash.update(chunk);
+      size += chunk.length;
     }
+  } catch (error) {
+    throw stored(error, part);
   } finally {
     await file.close();
   }
@@ -95,24 +174,69 @@ async function complete(
   return size - start;
 }
 
-async function prune(directory: string, keep: ReadonlySet<string>, maxBytes: number): Promise<void> {
-  const files: { path: string; size: number; usedMs: number; kept: boolean }[] = [];
-  for (const name of await readdir(directory).catch((error: unknown) =>
-    isMissing(error) ? [] : Promise.reject(error),
-  )) {
-    const found = await stat(join(directory, name)).catch((error: unknown) =>
-      isMissing(error) ? undefined : Promise.reject(error),
-    );
-    if (found === undefined) continue;
-    const kept = keep.has(name.replace(/\.part$/, ''));
-    files.push({ path: join(directory, name), size: found.size, usedMs: found.mtimeMs, kept });
+function isFull(error: unknown): boolean {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);
+}
+
+/** A full disk becomes DISK_FULL; other errors pass as they are. */
+function stored(error: unknown, place: string): unknown {
+  if (!isFull(error)) return error;
+  return new GraftError('DISK_FULL', `no space is left for ${place}; what came is kept`, { cause: error });
+}
+
+async function verifiedOfSize(
+  directory: string,
+  { sizeBytes, atMost }: { readonly sizeBytes: number; readonly atMost: number },
+  has: (blob: BlobRef) => Promise<boolean>,
+): Promise<string[]> {
+  const found = (await filesIn(directory)).filter(
+    ({ name, size }) => size === sizeBytes && /^[0-9a-f]{64}$/u.test(name),
+  );
+  const bases: string[] = [];
+  for (const { name: hash, usedMs } of found.sort((a, b) => b.usedMs - a.usedMs).slice(0, atMost)) {
+    if (!(await has({ hash, sizeBytes }))) continue;
+    // Looked at is not used.
+    await utimes(join(directory, hash), usedMs / 1000, usedMs / 1000);
+    bases.push(hash);
   }
-  let total = files.reduce((sum, { size }) => sum + size, 0);
-  for (const file of files.filter(({ kept }) => !kept).sort((a, b) => a.usedMs - b.usedMs)) {
+  return bases;
+}
+
+async function prune(
+  directory: string,
+  { keep, maxBytes, atMs }: { readonly keep: ReadonlySet<string>; readonly maxBytes: number; readonly atMs: number },
+): Promise<void> {
+  const files = (await filesIn(directory)).filter(({ name }) => !keep.has(name.slice(0, 64)));
+  const parts = files.filter(({ name }) => name.includes('.'));
+  const forgotten = new Set(
+    partialsToSweep(
+      parts.map(({ name, size, usedMs }) => ({ name, sizeBytes: size, writtenAtMs: usedMs })),
+      { ...partLimits, atMs },
+    ).map(({ name }) => name),
+  );
+  for (const name of forgotten) await rm(join(directory, name), { force: true });
+  const rest = files.filter(({ name }) => !forgotten.has(name));
+  const kept = (await filesIn(directory)).filter(({ name }) => keep.has(name.slice(0, 64)));
+  let total = [...rest, ...kept].reduce((sum, { size }) => sum + size, 0);
+  for (const { name, size } of rest.sort((a, b) => a.usedMs - b.usedMs)) {
     if (total <= maxBytes) return;
-    await rm(file.path, { force: true });
-    total -= file.size;
+    await rm(join(directory, name), { force: true });
+    total -= size;
   }
+}
+
+async function filesIn(directory: string): Promise<{ name: string; size: number; usedMs: number }[]> {
+  const files: { name: string; size: number; usedMs: number }[] = [];
+  for (const name of await namesIn(directory)) {
+    const found = await stat(join(directory, name)).catch(absent);
+    if (found !== undefined) files.push({ name, size: found.size, usedMs: found.mtimeMs });
+  }
+  return files;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(absent)) ?? [];
 }
 
 async function hashOf(file: string): Promise<string> {
@@ -122,10 +246,9 @@ async function hashOf(file: string): Promise<string> {
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  return (await stat(file).catch(absent))?.size;
+}
+
+function absent(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
 }

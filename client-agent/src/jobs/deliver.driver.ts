@@ -6,7 +6,6 @@ import { isOutOfStep } from '../daemon/call-errors.js';
 import type { DaemonEvent } from '../daemon/daemon-events.js';
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';
 import type { SentEntry } from '../daemon/sent-log.adapter.js';
-import { upload } from '../daemon/transfers.adapter.js';
 import type { AgentContext, JobControl } from './agent-context.js';
 
 type RecordOf<Kind extends OutboxRecord['kind']> = Extract<OutboxRecord, { kind: Kind }>;
@@ -50,7 +49,7 @@ async function deliverUpdate(
   const { ciphertext, instructionId } = record;
   const file = context.outbox.sealedFile(instructionId);
   try {
-    await upload(
+    await context.transfers.send(
       client,
       { file, blob: ciphertext },
       {

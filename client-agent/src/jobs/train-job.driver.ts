@@ -35,6 +35,7 @@ export async function train(
     throw new GraftError('PLAN_REFUSED', `the key of round ${round} is not signed by the coordinator of this site`);
   }
   const base = readBase(plan);
+  context.transfers.limit(plan);
   await outbox.folder(id);
   const seal: SealTo = {
     context: {

@@ -12,6 +12,7 @@ import { uploadMetadata } from '@graft/protos/clients.adapter';
 import type * as wire from '@graft/protos/messages';
 import type { FederationHandlers } from '@graft/protos/service-definitions.adapter';
 import { deltaMetadata } from '@graft/protos/transfer/download-answer.adapter';
+import { boundReadAhead } from '@graft/protos/transfer/read-ahead.adapter';
 import { silentMs as usualSilentMs, watchSilence } from '@graft/protos/transfer/silence';
 
 import type { BlobStore } from '../blobs/blob-store.js';
@@ -179,13 +180,4 @@ async function upload(
   } finally {
     watch.end();
   }
-}
-
-/**
- * grpc-js reads 16 messages ahead of a slow disk, which are 16 MiB an upload; two keep it busy. The stream is the call's own,
- * and has no option for it, so that its state is changed before anything is read.
- */
-function boundReadAhead(call: Incoming): void {
-  const { _readableState: state } = call as unknown as { readonly _readableState?: { highWaterMark: number } };
-  if (state !== undefined) state.highWaterMark = 2;
 }
