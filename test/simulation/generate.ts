@@ -79,7 +79,12 @@ const makers: { readonly [K in OpKind]: Make<K> } = {
     when: when(chance),
     downMs: pick(chance, [0, 500, 5_000, 40_000]),
   }),
-  storeFails: (chance) => ({ op: 'storeFails', nth: 1 + chance.below(20), when: when(chance), times: 1 + chance.below(4) }),
+  storeFails: (chance) => ({
+    op: 'storeFails',
+    nth: 1 + chance.below(20),
+    when: when(chance),
+    times: 1 + chance.below(4),
+  }),
   restart: (chance) => ({ op: 'restart', downMs: pick(chance, [0, 2_000]) }),
   freeze: (chance) => ({ op: 'freeze', ms: pick(chance, [2_000, 20_000, 90_000]) }),
   partition: (chance, config) => ({ op: 'partition', agent: agent(chance, config) }),
@@ -87,7 +92,11 @@ const makers: { readonly [K in OpKind]: Make<K> } = {
   clockJump: (chance) => ({ op: 'clockJump', ms: pick(chance, [-3_600_000, -5_000, 5_000, 3_600_000]) }),
   diskFull: (chance) => ({ op: 'diskFull', ms: pick(chance, [100, 5_000, 60_000]) }),
   evaluateWorse: (chance) => ({ op: 'evaluateWorse', accuracy: pick(chance, [0.2, 0.5, 0.95]) }),
-  workFails: (chance) => ({ op: 'workFails', work: pick(chance, ['fold', 'quantize', 'evaluate'] as const), times: 1 + chance.below(2) }),
+  workFails: (chance) => ({
+    op: 'workFails',
+    work: pick(chance, ['fold', 'quantize', 'evaluate'] as const),
+    times: 1 + chance.below(2),
+  }),
   start: () => ({ op: 'start' }),
   stop: () => ({ op: 'stop' }),
 };

@@ -83,9 +83,6 @@ async function createStage({ seed, config }: Input): Promise<Stage> {
   return { world, supervisor, agents, operator: createOperator(world), situation };
 }
 
-/** How long the world goes on before the first operation: the run is started, agents are on their way. */
-const settlingMs = 100;
-
 async function play({ ops }: Input, stage: Stage): Promise<void> {
   const { world, supervisor, agents, operator } = stage;
   const { scheduler, ledger, store, blobs } = world;
@@ -97,9 +94,8 @@ async function play({ ops }: Input, stage: Stage): Promise<void> {
   supervisor.startLater(0);
   for (const agent of agents) agent.up();
   operator.start();
-  await scheduler.run(scheduler.nowMs() + settlingMs);
   for (const op of ops) {
-    world.trace.add(scheduler.nowMs(), JSON.stringify(op));
+    world.trace.add(JSON.stringify(op));
     const advanceMs = applyOp(op, stage);
     await scheduler.run(scheduler.nowMs() + advanceMs, () => ledger.violation() !== undefined);
     await check();
@@ -109,7 +105,7 @@ async function play({ ops }: Input, stage: Stage): Promise<void> {
 
 /** Every fault ends: from here on the run has to come to its end, in a time that its plan bounds. */
 async function calmDown(stage: Stage, check: () => Promise<void>): Promise<void> {
-  const { world, supervisor, agents, situation } = stage;
+  const { world, supervisor, agents, operator, situation } = stage;
   const { scheduler, faults, ledger, store, config } = world;
   faults.end();
   for (const agent of agents) {
@@ -122,11 +118,11 @@ async function calmDown(stage: Stage, check: () => Promise<void>): Promise<void>
   situation.accuracy = 0.9;
   const endMs = scheduler.nowMs() + patienceMs(config) + Math.max(0, -situation.skewMs) + situation.furthestSkewMs;
   // The end is looked for between stretches of time, not after each task: reading the rows takes longer than a task.
-  for (let isOver = false; !isOver && scheduler.nowMs() < endMs; ) {
+  for (let isOver = false; !isOver && scheduler.nowMs() < endMs;) {
     await scheduler.run(scheduler.nowMs() + 30_000, () => ledger.violation() !== undefined);
     await check();
     const { runs } = await store.contents();
-    isOver = runs.length > 0 && runs.every(({ run }) => !isOpen(run.machine));
+    isOver = !operator.isBusy() && runs.every(({ run }) => !isOpen(run.machine));
   }
   await scheduler.run(scheduler.nowMs() + 120_000, () => ledger.violation() !== undefined);
   await check();

@@ -26,7 +26,8 @@ export function checkContents(contents: Contents, blobs: VirtualBlobs, ledger: L
 function checkCommits(contents: Contents, runId: string, { committedRounds, base, plan }: RunState): void {
   const rounds = contents.checkpoints.filter((each) => each.runId === runId).map(({ round }) => round);
   const wanted = Array.from({ length: committedRounds }, (_, index) => index + 1);
-  const said = (): string => `run ${runId} has committed ${committedRounds} rounds and has checkpoints ${rounds.join()}`;
+  const said = (): string =>
+    `run ${runId} has committed ${committedRounds} rounds and has checkpoints ${rounds.join()}`;
   demand(rounds.join() === wanted.join(), 'each round is committed once', said);
   demand(base.round === committedRounds, 'the base is the last checkpoint', () => `the base is of round ${base.round}`);
   const records = contents.records.filter((each) => each.runId === runId);
@@ -46,7 +47,11 @@ function checkRecord({ round, agents, updates, phase, aggregation, refusals }: R
   const open = states.filter((state) => state === 'selected' || state === 'training').length;
   const said = (): string => `round ${round}: ${JSON.stringify(updates)} of ${states.length} agents, ${open} open`;
   demand(decided + open === states.length, 'the counters of a record add up', said);
-  demand(Object.values(refusals).every((count) => (count ?? 0) > 0), 'refusals are counted up', said);
+  demand(
+    Object.values(refusals).every((count) => (count ?? 0) > 0),
+    'refusals are counted up',
+    said,
+  );
   if (phase !== 'committed') return;
   demand(open === 0, 'nobody is awaited in a committed round', said);
   demand(updates.accepted >= plan.cohort.min, 'a commit has at least the minimum', said);
@@ -78,7 +83,8 @@ function checkPromises(contents: Contents, ledger: Ledger): void {
     const row = contents.updates.find(
       (each) => each.runId === runId && each.round === round && each.agentId === id && each.nonce === nonce,
     );
-    const said = (): string => `agent ${id} was told that its update ${nonce.slice(0, 8)} of round ${round} is accepted`;
+    const said = (): string =>
+      `agent ${id} was told that its update ${nonce.slice(0, 8)} of round ${round} is accepted`;
     demand(row?.accepted === true, 'a verdict is not lost', () => `${said()}, no row says so`);
     const state = contents.runs.find((each) => each.runId === runId)?.run.machine;
     const record = contents.records.find((each) => each.runId === runId && each.round === round)?.record;

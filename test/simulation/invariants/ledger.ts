@@ -28,7 +28,12 @@ export interface Ledger {
   /** A call of the store was done, whether or not its answer arrives. */
   stored(process: string, call: string, args: readonly unknown[], result: unknown): void;
   /** A process begins an effect. */
-  performing(of: { readonly kind: Work; readonly process: string; readonly runId?: string; readonly round?: number }): void;
+  performing(of: {
+    readonly kind: Work;
+    readonly process: string;
+    readonly runId?: string;
+    readonly round?: number;
+  }): void;
   folding(of: { readonly delta: SealedDelta; readonly agentId: string }): void;
   answered(delta: SealedDelta, verdict: Verdict): void;
   promised(): readonly Promised[];
@@ -47,7 +52,10 @@ interface Known {
 export function createLedger(): Ledger {
   const runs = new Map<string, Known>();
   /** Outbox rows that are stored, by number. */
-  const outbox = new Map<number, { readonly runId: string; readonly kind: string; readonly round: number; done: boolean }>();
+  const outbox = new Map<
+    number,
+    { readonly runId: string; readonly kind: string; readonly round: number; done: boolean }
+  >();
   const promised: Promised[] = [];
   const stopped = new Set<string>();
   const verdicts: Record<string, number> = {};
@@ -69,21 +77,34 @@ export function createLedger(): Ledger {
     const known = runs.get(lease.runId);
     if (known !== undefined) {
       demand(lease.fence > known.fence, 'fences grow', () => `fence ${lease.fence} was taken after ${known.fence}`);
-      demand(isSame(run.machine, known.state), 'a restart goes on with what was stored', () => `${placeOf(run.machine)} after ${placeOf(known.state)}`);
+      demand(
+        isSame(run.machine, known.state),
+        'a restart goes on with what was stored',
+        () => `${placeOf(run.machine)} after ${placeOf(known.state)}`,
+      );
     }
     runs.set(lease.runId, { holder: process, fence: lease.fence, state: run.machine });
   }
 
-  function saved(process: string, [lease, before, result, context]: [Lease, StoredRun, Step, EventContext], written: Saved): void {
+  function saved(
+    process: string,
+    [lease, before, result, context]: [Lease, StoredRun, Step, EventContext],
+    written: Saved,
+  ): void {
     const known = runs.get(lease.runId);
     demand(
       known?.holder === process && known.fence === lease.fence,
       'one owner writes',
-      () => `${process} wrote run ${lease.runId} with fence ${lease.fence}, which ${known?.holder} owns with ${known?.fence}`,
+      () =>
+        `${process} wrote run ${lease.runId} with fence ${lease.fence}, which ${known?.holder} owns with ${known?.fence}`,
     );
     checkStep(known.state, result.state);
     // A step is made from what is stored: only then does it keep what a lost answer had stored.
-    demand(isSame(before.machine, known.state), 'a step starts from what is stored', () => `${placeOf(before.machine)} is not ${placeOf(known.state)}`);
+    demand(
+      isSame(before.machine, known.state),
+      'a step starts from what is stored',
+      () => `${placeOf(before.machine)} is not ${placeOf(known.state)}`,
+    );
     runs.set(lease.runId, { ...known, state: written.run.machine });
     const done = outbox.get(context.doneSeq ?? -1);
     if (done !== undefined) done.done = true;
@@ -108,12 +129,18 @@ export function createLedger(): Ledger {
       note(() => {
         const rows = [...outbox.values()].filter(
           (row) =>
-            row.kind === kind && (runId === undefined || row.runId === runId) && (round === undefined || row.round === round),
+            row.kind === kind &&
+            (runId === undefined || row.runId === runId) &&
+            (round === undefined || row.round === round),
         );
         // Who has lost its run may not know it yet, and does again what is done.
         const isOwner = [...runs.values()].some(({ holder }) => holder === process);
         const persisted = rows.some((row) => !row.done || !isOwner);
-        demand(persisted, 'no effect before its persist', () => `${process} performs '${kind}', which is not in the outbox`);
+        demand(
+          persisted,
+          'no effect before its persist',
+          () => `${process} performs '${kind}', which is not in the outbox`,
+        );
       }),
     folding: ({ delta, agentId: id }) =>
       note(() => {
@@ -154,7 +181,10 @@ function canonical(value: unknown): string {
 
 function withoutProgress(state: RunState): unknown {
   const members = Object.fromEntries(
-    Object.entries(state.members).map(([id, member]) => [id, member.state === 'training' ? { ...member, state: 'selected' } : member]),
+    Object.entries(state.members).map(([id, member]) => [
+      id,
+      member.state === 'training' ? { ...member, state: 'selected' } : member,
+    ]),
   );
   return { ...state, members, atMs: 0 };
 }

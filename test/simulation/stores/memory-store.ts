@@ -1,5 +1,8 @@
 /** The engine's store in memory, the one that the contract suite of engine stores runs on. */
-import { memoryEngineStore, type MemoryContents } from '../../../coordinator/src/rounds/memory-engine-store.contract.js';
+import {
+  memoryEngineStore,
+  type MemoryContents,
+} from '../../../coordinator/src/rounds/memory-engine-store.contract.js';
 import { newRoundKey, publicRoundKey } from '../../../coordinator/src/rounds/round-keys.adapter.js';
 import type { StoredRun } from '../../../coordinator/src/rounds/material.js';
 import { coordinatorIdentity } from '../../../coordinator/src/compute/sealing.contract.js';
@@ -29,7 +32,11 @@ export function memoryStore(contents: MemoryContents, nowMs: () => number): Simu
       outbox: rows.outbox,
       checkpoints: rows.checkpoints,
       releases: rows.releases,
-      records: [...rows.records].map(([key, record]) => ({ runId: key.split('/')[0] ?? '', round: record.round, record })),
+      records: [...rows.records].map(([key, record]) => ({
+        runId: key.split('/')[0] ?? '',
+        round: record.round,
+        record,
+      })),
       updates: rows.updates,
       unsettled: rows.instructions.filter(({ settled }) => !settled),
     }),

@@ -61,7 +61,9 @@ export function openConnection(
       const fate = faults.fateOf('transport', scheduler.nowMs(), false);
       if (fate.kind === 'crash' && fate.when === 'before') return never(world, process, fate.downMs);
       lastArrivalMs = Math.max(lastArrivalMs + 1, scheduler.nowMs() + latencyMs(world));
-      scheduler.after(lastArrivalMs - scheduler.nowMs(), `${instruction.kind} to ${agentId}`, () => arrive(instruction));
+      scheduler.after(lastArrivalMs - scheduler.nowMs(), `${instruction.kind} to ${agentId}`, () =>
+        arrive(instruction),
+      );
       if (fate.kind === 'crash') return never(world, process, fate.downMs);
       return undefined;
     },

@@ -58,7 +58,8 @@ export function createAgent(world: World, index: number): VirtualAgent {
   /** In its memory: gone when the process ends. */
   let life = 0;
   let jobs = new Map<string, Job>();
-  let connection: AgentConnection | undefined;
+  /** The stream, where it has one. */
+  const connections: AgentConnection[] = [];
   let slow = 1;
   let nextPoison: Poison | 'training-fails' | undefined;
 
@@ -79,7 +80,7 @@ export function createAgent(world: World, index: number): VirtualAgent {
       const process = world.coordinator();
       if (link.cut || process === undefined || !process.isOpen()) continue;
       await new Promise<void>((resolve) => {
-        connection = openConnection(world, { agentId: id, link }, process, {
+        const opened = openConnection(world, { agentId: id, link }, process, {
           received: (instruction) => {
             if (mine === life) receive(instruction);
           },
@@ -87,8 +88,9 @@ export function createAgent(world: World, index: number): VirtualAgent {
             if (mine === life) resolve();
           },
         });
+        connections.push(opened);
       });
-      connection = undefined;
+      connections.length = 0;
     }
   }
 
@@ -98,7 +100,8 @@ export function createAgent(world: World, index: number): VirtualAgent {
       for (const job of jobs.values()) if (job.runId === runId && job.round === round) job.cancelled = true;
       return;
     }
-    if (instruction.kind === 'train') begin(instruction.id, instruction.train, (job) => train(instruction.id, instruction.train, job));
+    if (instruction.kind === 'train')
+      begin(instruction.id, instruction.train, (job) => train(instruction.id, instruction.train, job));
     if (instruction.kind === 'evaluate') {
       begin(instruction.id, instruction.evaluate, (job) => evaluate(instruction, job));
     }
@@ -112,7 +115,11 @@ export function createAgent(world: World, index: number): VirtualAgent {
   }
 
   /** An instruction that comes again while it is worked on changes nothing; one that is done is reported again. */
-  function begin(instructionId: string, { runId, round }: { runId: string; round: number }, work: (job: Job) => Promise<void>): void {
+  function begin(
+    instructionId: string,
+    { runId, round }: { runId: string; round: number },
+    work: (job: Job) => Promise<void>,
+  ): void {
     if (jobs.get(instructionId)?.cancelled === false) return;
     const job: Job = { runId, round, cancelled: false };
     jobs.set(instructionId, job);
@@ -221,14 +228,33 @@ export function createAgent(world: World, index: number): VirtualAgent {
       boxedKey: new Uint8Array(48),
       boxedKeyNonce: new Uint8Array(24),
       ephemeralKey: new Uint8Array(32),
-      training: { loss: 0.5, initialLoss: 1, steps: 1, epochs: 1, trainMs: 1, featureMs: 1, trunkRanges: [], tailRanges: [] },
+      training: {
+        loss: 0.5,
+        initialLoss: 1,
+        steps: 1,
+        epochs: 1,
+        trainMs: 1,
+        featureMs: 1,
+        trunkRanges: [],
+        tailRanges: [],
+      },
     });
-    const update = { delta, plan, manifest, signature: signVirtually(id, manifest), uploaded: false, lies: how === 'incomplete' };
+    const update = {
+      delta,
+      plan,
+      manifest,
+      signature: signVirtually(id, manifest),
+      uploaded: false,
+      lies: how === 'incomplete',
+    };
     history.push(update);
     return update;
   }
 
-  async function evaluate({ id: instructionId, evaluate: plan }: Extract<Instruction, { kind: 'evaluate' }>, job: Job): Promise<void> {
+  async function evaluate(
+    { id: instructionId, evaluate: plan }: Extract<Instruction, { kind: 'evaluate' }>,
+    job: Job,
+  ): Promise<void> {
     const { runId, round } = plan;
     await sleep((config.trainMs * slow) / 4);
     const fp32 = measuresAt(world.accuracy(), 10);
@@ -243,9 +269,7 @@ export function createAgent(world: World, index: number): VirtualAgent {
     isUp = false;
     life += 1;
     jobs = new Map();
-    const lost: AgentConnection | undefined = connection;
-    connection = undefined;
-    lost?.drop(noticeMs);
+    connections.splice(0).forEach((open) => open.drop(noticeMs));
   }
 
   return {
@@ -260,13 +284,12 @@ export function createAgent(world: World, index: number): VirtualAgent {
     down,
     cut: () => {
       link.cut = true;
-      const cut = connection;
+      const [cut] = connections;
       scheduler.after(keepaliveMs, `${id} checks its stream`, () => cut?.checkAlive());
     },
     heal: () => void (link.cut = false),
     processDied: (process) => {
-      const open: AgentConnection | undefined = connection;
-      if (open?.process === process) open.processDied();
+      for (const open of connections) if (open.process === process) open.processDied();
     },
     setSlow: (factor) => (slow = factor),
     poison: (how) => (nextPoison = how),
@@ -276,7 +299,7 @@ export function createAgent(world: World, index: number): VirtualAgent {
       const job = { cancelled: false, runId: '', round: 0 };
       scheduler.after(latencyMs(world), `${id} reports again`, async () => {
         // Not insisted on: it may be refused, and nobody waits for it.
-        scheduler.after(60_000, `${id} gives up`, () => (job.cancelled = true));
+        scheduler.after(60_000, `${id} gives up`, () => void (job.cancelled = true));
         if (which === 'forged') void report({ ...update, signature: new Uint8Array(64) }, job);
         else if (which === 'anew') void deliver(seal(update.plan), job);
         else void report(update, job);

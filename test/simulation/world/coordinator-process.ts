@@ -82,7 +82,7 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
     die: () => {
       if (!alive) return;
       alive = false;
-      world.trace.add(scheduler.nowMs(), `${name} dies`);
+      world.trace.add(`${name} dies`);
       onDeath();
     },
     freeze: (untilMs) => (frozenUntilMs = Math.max(frozenUntilMs, untilMs)),

@@ -32,7 +32,9 @@ export function request<T>(
     const refuse = (message: string): void => {
       scheduler.after(latencyMs(world), `${label} fails`, () => reject(new GraftError('UNAVAILABLE', message)));
     };
-    scheduler.after(requestMs, `${label} timed out`, () => reject(new GraftError('TIMED_OUT', `${label} got no answer`)));
+    scheduler.after(requestMs, `${label} timed out`, () =>
+      reject(new GraftError('TIMED_OUT', `${label} got no answer`)),
+    );
 
     const answer = (process: CoordinatorProcess, settle: () => void): void => {
       if (isLost()) return;

@@ -4,6 +4,8 @@ import { taskId } from './tasks.js';
 import type { World } from './world.js';
 
 export interface Operator {
+  /** True while a run that it asked for is not there yet. */
+  isBusy(): boolean;
   start(): void;
   /** Stops the newest run that is open. */
   stop(): void;
@@ -15,13 +17,16 @@ export function createOperator(world: World): Operator {
   const link: Link = { cut: false };
   const { scheduler, ledger, store, config } = world;
   let started = 0;
+  let asked = 0;
 
   async function start(): Promise<void> {
     const seed = (started += 1);
     const before = (await store.contents()).runs.length;
     // The answer may be lost: whether there is a run tells what became of the question.
     while ((await store.contents()).runs.length === before) {
-      const call = request(world, link, 'operator starts', ({ rounds }) => rounds.start(taskId, { seed, rounds: config.rounds }));
+      const call = request(world, link, 'operator starts', ({ rounds }) =>
+        rounds.start(taskId, { seed, rounds: config.rounds }),
+      );
       await call.catch(() => new Promise<void>((resolve) => scheduler.after(retryMs, 'operator waits', resolve)));
     }
   }
@@ -38,5 +43,12 @@ export function createOperator(world: World): Operator {
   }
 
   const noted = (work: Promise<void>): void => void work.catch((error: unknown) => ledger.fail(error));
-  return { start: () => noted(start()), stop: () => noted(stop()) };
+  return {
+    isBusy: () => asked > 0,
+    start: () => {
+      asked += 1;
+      noted(start().finally(() => (asked -= 1)));
+    },
+    stop: () => noted(stop()),
+  };
 }

@@ -44,7 +44,7 @@ export function createScheduler(chance: Random, trace: Trace): Scheduler {
       nowMs = next.atMs;
       count += 1;
       if (count > mostTasks) throw new Error(`more than ${mostTasks} tasks: the world does not come to rest`);
-      trace.add(nowMs - epochMs, next.label);
+      trace.add(`${nowMs - epochMs} ${next.label}`);
       await next.run();
       await rest();
     }
@@ -89,7 +89,7 @@ function pop(heap: Task[]): void {
   const last = heap.pop();
   if (last === undefined || heap.length === 0) return;
   heap[0] = last;
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const [left, right] = [2 * at + 1, 2 * at + 2];
     const least = isBefore(heap[right], heap[left]) ? right : left;
     if (!isBefore(heap[least], heap[at])) return;

@@ -42,7 +42,8 @@ export function storePort(world: World, process: CoordinatorProcess): ProcessSto
           if (fate.kind === 'disk-full') {
             answer(() => reject(new GraftError('DISK_FULL', 'no space is left for the database')));
           } else if (fate.kind === 'fails') {
-            if (fate.when === 'after') await call(...args).then((result) => ledger.stored(process.name, name, args, result), ignore);
+            if (fate.when === 'after')
+              await call(...args).then((result) => ledger.stored(process.name, name, args, result), ignore);
             answer(() => reject(new Error('the connection to the database was lost')));
           } else if (fate.kind === 'crash') {
             if (fate.when === 'after') await perform();

@@ -8,7 +8,10 @@ export const taskId = 'task';
 export const masterKey = new Uint8Array(32).fill(9);
 export const labels = ['zero', 'one'];
 
-export function contentsFor({ kind, agents, rounds, cohort, windowMs, task }: Config, blobs: VirtualBlobs): MemoryContents {
+export function contentsFor(
+  { kind, agents, rounds, cohort, windowMs, task }: Config,
+  blobs: VirtualBlobs,
+): MemoryContents {
   const shared = { name: taskId, rounds, cohort, windowMs, ...task };
   const spec = taskSpecSchema.parse(
     kind === 'probe'

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 export interface Trace {
-  add(atMs: number, label: string): void;
+  add(line: string): void;
   hash(): string;
   last(): readonly string[];
 }
@@ -14,11 +14,10 @@ export function createTrace(): Trace {
   let digest: string | undefined;
   const lines: string[] = [];
   return {
-    add: (atMs, label) => {
+    add: (line) => {
       if (digest !== undefined) return;
-      const line = `${atMs} ${label}\n`;
-      hash.update(line);
-      lines.push(line.trimEnd());
+      hash.update(`${line}\n`);
+      lines.push(line);
       if (lines.length > 2 * kept) lines.splice(0, kept);
     },
     hash: () => (digest ??= hash.digest('hex')),
