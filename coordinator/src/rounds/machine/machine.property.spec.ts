@@ -7,7 +7,7 @@ import type { Effect } from './effect.js';
 import type { RunEvent } from './event.js';
 import { newRun, step, wakeAtMs } from './machine.js';
 import { checkpoint, measures, planOf, updateOf } from './scenario.contract.js';
-import { isOpen, membersIn, type Phase, type RunState } from './state.js';
+import { isOpen, membersIn, type Phase, type RunPlan, type RunState } from './state.js';
 
 const agentIds = ['a', 'b', 'c', 'd', 'e'];
 const agent = fc.constantFrom(...agentIds, 'stranger');
@@ -18,10 +18,13 @@ const refusal = fc.option(
   { nil: undefined },
 );
 
+const traits = fc.record({ tags: fc.subarray(['gpu', 'icu']), declines: fc.boolean() }, { requiredKeys: [] });
+
 /** Anything at all, at any time: most of it makes no sense, some of it does. */
 const event: fc.Arbitrary<RunEvent> = fc
   .oneof(
     fc.record({ kind: fc.constant('agentConnected' as const), agentId: agent }),
+    fc.record({ kind: fc.constant('agentConnected' as const), agentId: agent, traits }),
     fc.record({ kind: fc.constant('agentLost' as const), agentId: agent }),
     fc.record({ kind: fc.constant('restarted' as const), connected: fc.subarray(agentIds) }),
     fc.record({ kind: fc.constant('progressed' as const), agentId: agent, round }),
@@ -76,6 +79,17 @@ const event: fc.Arbitrary<RunEvent> = fc
   )
   .chain((untimed) => fc.integer({ min: 0, max: 400 }).map((after) => ({ ...untimed, atMs: after })));
 
+const policy: fc.Arbitrary<RunPlan['policy']> = fc.oneof(
+  fc.constant({ kind: 'synchronous' as const }),
+  fc.record({ kind: fc.constant('bufferedAsynchronous' as const), maxStaleness: fc.integer({ min: 0, max: 3 }) }),
+  fc.record({ kind: fc.constant('semiSynchronous' as const), maxStaleness: fc.integer({ min: 0, max: 3 }) }),
+);
+const order: fc.Arbitrary<RunPlan['selection']['order']> = fc.constantFrom(
+  { kind: 'random' },
+  { kind: 'leastRecentlyChosen' },
+  { kind: 'utility', exploration: 0.5, slownessPenalty: 2 },
+);
+
 const plan = fc
   .record({
     kind: fc.constantFrom('fit' as const, 'probe' as const),
@@ -85,6 +99,9 @@ const plan = fc
     extensions: fc.integer({ min: 0, max: 2 }),
     sizes: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 3, maxLength: 3 }),
     minMs: fc.constantFrom(0, 200),
+    policy,
+    selection: fc.record({ tags: fc.subarray(['gpu']), order }),
+    deadline: fc.constantFrom({}, { patience: 1.5 }),
   })
   .map(({ sizes, minMs, ...rest }) => {
     const [min = 1, goal = 1, max = 1] = [...sizes].sort((a, b) => a - b);
@@ -169,7 +186,9 @@ describe('a run, whatever happens to it', () => {
 
   it('comes to an end when its agents answer, fail, leave and return as they like', () => {
     fc.assert(
-      fc.property(plan, fc.integer(), (chosen, seed) => {
+      fc.property(plan, fc.integer(), (drawn, seed) => {
+        // Nobody here has a tag: a run that asked for one would wait for ever, and rightly.
+        const chosen = { ...drawn, selection: { ...drawn.selection, tags: [] } };
         const state = simulate(newRun(chosen, checkpoint(0), { atMs: 0 }), seed);
         const isWhole = state.status === 'completed' && state.committedRounds === chosen.rounds;
         const isExplained = state.status === 'failed' && /^round \d was abandoned/u.test(state.reason);

@@ -27,6 +27,10 @@ export type RunStatus = 'running' | 'waiting' | 'completed' | 'failed' | 'stoppe
 export interface RunPlan {
   readonly runId: string;
   readonly taskId: string;
+  /** For sites that have settings of their own for a task; absent in runs of before there were such. */
+  readonly taskName?: string;
+  /** Of its work at an agent that has other work waiting: higher goes first. */
+  readonly priority?: number;
   /** 'probe' rehearses transfer and aggregation: it has no graph, so nothing to quantize, evaluate or release. */
   readonly kind: 'fit' | 'probe';
   readonly rounds: number;

@@ -54,9 +54,10 @@ export function isFull(state: RunState): boolean {
   return membersIn(state, 'accepted').length >= state.plan.cohort.goal;
 }
 
-/** Asks free agents while the buffer is not full and fewer are at work than may be: what a full one makes is the better base. */
+/** Asks free agents while the buffer is open and not full and fewer are at work than may be: what a full one makes is the better base. */
 export function fill(state: RunState, atMs: number): { readonly state: RunState; readonly effects: Effect[] } {
-  if (state.plan.policy.kind !== 'bufferedAsynchronous' || isFull(state)) return { state, effects: [] };
+  const isOver = state.deadlineMs !== undefined && atMs >= state.deadlineMs;
+  if (state.plan.policy.kind !== 'bufferedAsynchronous' || isFull(state) || isOver) return { state, effects: [] };
   const room = state.plan.cohort.max - atWorkCount(state);
   const chosen = choose(state, candidatesOf(state), room);
   if (chosen.length === 0) return { state, effects: [] };
