@@ -35,18 +35,35 @@ export interface EnrolPorts {
 /** Longest token that is looked at; ours have under 50 characters. */
 const tokenCharacters = 200;
 
+/**
+ * Attempts that fail are limited by the address that they come from, those that succeed are not: many sites may sit behind
+ * one address. Throws what is wrong with the request, RATE_LIMITED after too much of it.
+ */
 export async function enrol(
   ports: EnrolPorts,
   request: EnrolRequest,
   from: { readonly address: string; readonly atMs: number },
 ): Promise<EnrolResponse> {
-  const { atMs } = from;
-  ports.rateLimit.take(from.address, atMs);
+  try {
+    return await admit(ports, request, from);
+  } catch (error) {
+    ports.rateLimit.take(from.address, from.atMs);
+    throw error;
+  }
+}
+
+async function admit(
+  ports: EnrolPorts,
+  request: EnrolRequest,
+  { address, atMs }: { readonly address: string; readonly atMs: number },
+): Promise<EnrolResponse> {
   const protocol = agreeOnProtocol({ min: request.minProtocol, max: request.maxProtocol });
   checkClocks(atMs, request.clockMs);
   const { token, signingKey, agreementKey, csr } = request;
   if (token.length > tokenCharacters)
     throw new GraftError('TOKEN_INVALID', `a token of ${token.length} characters is not one of ours`);
+  // First of all what costs work: a guess costs one look into the store, beside the handshake that brought it.
+  await ports.checkToken(token, atMs);
   if (signingKey.byteLength !== keyBytes || agreementKey.byteLength !== keyBytes) {
     throw new GraftError(
       'INVALID_REQUEST',
@@ -59,12 +76,11 @@ export async function enrol(
       'the proof is not a signature of token, CSR and agreement key by the signing key',
     );
   }
-  await ports.checkToken(token, atMs);
   const id = ports.newId();
   const certificate = await ports.sign(csr, id, atMs);
   const version = request.agentVersion.slice(0, 64);
   const name = await ports.redeem(token, { id, signingKey, agreementKey, certificate, version, atMs });
-  ports.log.info({ agentId: id, name, address: from.address }, 'agent enrolled');
+  ports.log.info({ agentId: id, name, address }, 'agent enrolled');
   const encode = (pem: string): Uint8Array => new TextEncoder().encode(pem);
   return {
     agentId: id,

@@ -1,6 +1,7 @@
 /**
- * How often an address may try to enrol: a bucket of attempts that fills at a steady pace. A token has 160 random bits, so this is
- * not what keeps it secret; it keeps a guesser from costing anything.
+ * How often an address may fail to enrol: a bucket of attempts that fills at a steady pace. A token has 160 random bits, so this is
+ * not what keeps it secret; it keeps a guesser from filling the log. Sites with a good token are never held up by it, however
+ * many of them sit behind one address.
  */
 import { GraftError } from '@graft/core/error';
 
@@ -35,7 +36,7 @@ export function rateLimit({ burst, refillMs, addresses }: RateLimitOptions): Rat
       const waitMs = Math.ceil((1 - attempts) * refillMs);
       throw new GraftError(
         'RATE_LIMITED',
-        `more than ${burst} enrolments at once from ${address}; wait ${Math.ceil(waitMs / 1000)} s`,
+        `more than ${burst} failed enrolments at once from ${address}; wait ${Math.ceil(waitMs / 1000)} s`,
         {
           details: { waitMs },
         },

@@ -12,6 +12,6 @@ export interface ComeBack {
 }
 
 /** Milliseconds after which this agent comes back: evenly spread over the time that all handshakes take. */
-export function comeBackMs({ afterMs, index, count }: ComeBack): number {
+export function drainAfterMs({ afterMs, index, count }: ComeBack): number {
   return Math.round(afterMs + Math.min(index, count) * handshakeMs);
 }

@@ -8,7 +8,7 @@ import type * as wire from '@graft/protos/messages';
 import type { InstructionHub } from '../rounds/rounds.js';
 import type { Log } from '../server/log.js';
 import type { Grants } from './grants.js';
-import { comeBackMs } from './come-back.js';
+import { drainAfterMs } from './come-back.js';
 
 /** One open stream to an agent. */
 export interface InstructionStream {
@@ -122,7 +122,7 @@ export function createHub(ports: HubPorts): Hub {
   /** There is no room: it comes back once the others have gone, and not all who wait at once. */
   const turnAway = async (agentId: string, stream: InstructionStream): Promise<void> => {
     turnedAway += 1;
-    const reconnectAfterMs = comeBackMs({ afterMs: fullMs, index: turnedAway % waiters, count: waiters });
+    const reconnectAfterMs = drainAfterMs({ afterMs: fullMs, index: turnedAway % waiters, count: waiters });
     ports.log.warn({ agentId, most }, 'there is no room for another agent; it comes back later');
     await stream.send(drainInstruction(reconnectAfterMs));
     stream.end();
@@ -167,7 +167,7 @@ export function createHub(ports: HubPorts): Hub {
       const streams = [...connections.values()].map(({ stream }) => stream);
       await Promise.allSettled(
         streams.map(async (stream, index) =>
-          stream.send(drainInstruction(comeBackMs({ afterMs: reconnectAfterMs, index, count: streams.length }))),
+          stream.send(drainInstruction(drainAfterMs({ afterMs: reconnectAfterMs, index, count: streams.length }))),
         ),
       );
       for (const stream of streams) stream.end();

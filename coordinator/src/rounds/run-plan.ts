@@ -33,6 +33,8 @@ export function runPlan(
   return {
     runId: of.runId,
     taskId: of.taskId,
+    taskName: spec.name,
+    ...(spec.priority !== undefined && { priority: spec.priority }),
     kind: spec.kind,
     rounds: of.rounds ?? spec.rounds,
     seed: of.seed,

@@ -142,12 +142,13 @@ function countBytes(before: StoredRun, { round }: RunState, since: Transferred):
 function instructionRows(run: StoredRun, effect: Effect, { newId, publicRoundKey }: RowSources): InstructionRow[] {
   const { machine, material, roundKey } = run;
   const { round } = machine;
-  const { runId } = machine.plan;
+  const { runId, taskName = '', priority = 0 } = machine.plan;
+  const ofTask = { task: taskName, priority };
   if (effect.kind === 'sendTrain' && roundKey !== undefined) {
     const key = publicRoundKey(roundKey);
     return effect.agentIds.map((agentId) => {
       const train = trainPlan(machine, material, key, { agentId, deadlineMs: effect.deadlineMs });
-      return { agentId, round, kind: 'train', instruction: { id: newId(), kind: 'train', train } };
+      return { agentId, round, kind: 'train', instruction: { id: newId(), ...ofTask, kind: 'train', train } };
     });
   }
   if (effect.kind === 'sendEvaluate') {
@@ -157,7 +158,7 @@ function instructionRows(run: StoredRun, effect: Effect, { newId, publicRoundKey
       agentId,
       round,
       kind: 'evaluate',
-      instruction: { id: newId(), kind: 'evaluate', evaluate },
+      instruction: { id: newId(), ...ofTask, kind: 'evaluate', evaluate },
     }));
   }
   if (effect.kind === 'cancel') {

@@ -41,6 +41,8 @@ export const gateSchema = z.strictObject({
 
 const schedule = {
   name: nameSchema,
+  /** Which work goes first at an agent that has work of several tasks waiting: higher before lower. A site may say otherwise. */
+  priority: z.int().min(0).max(100).exactOptional(),
   rounds: z.int().min(1).max(1_000_000),
   cohort: cohortSchema,
   /** The report window of a round. */
