@@ -50,10 +50,15 @@ async function timesOf(engines, { together, samples }, blocks) {
 /** What PyTorch says of graft's gradients and of its weights after some steps. */
 async function exactnessOf({ graft, eager }, folder) {
   const file = join(folder, 'graft.bin');
-  const { losses } = await graft.ask({ do: 'check', file, steps: checkedSteps });
+  const { losses, movedError } = await graft.ask({ do: 'check', file, steps: checkedSteps });
   const { losses: reference, torchLosses, ...errors } = await eager.ask({ do: 'check', file, steps: checkedSteps });
   const difference = (found) => Math.max(...found.map((loss, i) => Math.abs(loss - reference[i]) / reference[i]));
-  return { ...errors, lossErrorMax: difference(losses), torchLossErrorMax: difference(torchLosses) };
+  return {
+    ...errors,
+    movedStepsError: movedError,
+    lossErrorMax: difference(losses),
+    torchLossErrorMax: difference(torchLosses),
+  };
 }
 
 function comparison(times, threads, goals) {

@@ -43,8 +43,8 @@ async function loadTraining(parts, optimizer, together) {
 }
 
 /** One training from the start: each call of `next` is a run, of one step or of `together`; it gives the last loss. */
-function trainingOf({ parts, step, session, trunk, together }, data, rate) {
-  const state = new StateBuffers(step, parts.trained.weights);
+function trainingOf({ parts, step, session, trunk, together }, data, rate, first = parts.trained.weights) {
+  const state = new StateBuffers(step, first);
   const gather = gathererOf(data, together);
   let count = 0;
   const next = async () => {
@@ -149,13 +149,39 @@ async function check(training, data, { file, steps }) {
   const losses = [];
   while (losses.length < steps) losses.push(...(await next()));
   const weights = state.values();
+  const movedError = await movedStepsError(training, data, { weights, steps });
   const parts = [...(await gradientsOf(training.parts, data)), ...job.trainable.map((key) => weights.get(key).data)];
   writeFileSync(
     file,
     Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))),
   );
-  return { losses };
+  return { losses, movedError };
 }
+
+/** How far the same steps end from each other when the first weights are moved by a unit in their last place: 0 where rounding is forgotten. */
+async function movedStepsError(training, data, { weights, steps }) {
+  const moved = new Map(
+    [...training.parts.trained.weights].map(([key, value]) => [
+      key,
+      value.dtype === 'float32'
+        ? { ...value, data: value.data.map((each, i) => each * (1 + lastPlace * (i % 2))) }
+        : value,
+    ]),
+  );
+  const { next, state } = trainingOf(training, data, job.optimizer.learningRate, moved);
+  for (let done = 0; done < steps; done += training.together) await next();
+  const after = state.values();
+  let [difference, all] = [0, 0];
+  for (const key of job.trainable) {
+    for (const [i, value] of weights.get(key).data.entries()) {
+      difference += (value - after.get(key).data[i]) ** 2;
+      all += value ** 2;
+    }
+  }
+  return Math.sqrt(difference / all);
+}
+
+const lastPlace = 2 ** -23;
 
 const bareBytes = peakBytes(process.pid);
 const data = readBatches(folder, job);

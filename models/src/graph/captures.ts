@@ -17,3 +17,10 @@ export function captures(graph: Graph): string[] {
   const read = [...graph.nodes.flatMap(namesRead), ...graph.outputs.map(({ name }) => name)];
   return [...new Set(read)].filter((name) => !defined.has(name));
 }
+
+/** What the subgraphs of a node read from around it. */
+export function capturedBy({ attributes }: Node): string[] {
+  return Object.values(attributes).flatMap((attribute) =>
+    attribute.kind === 'graph' ? captures(attribute.value) : [],
+  );
+}

@@ -5,6 +5,7 @@ import { namesRead } from '../../graph/captures.js';
 import type { Model, Value } from '../../graph/graph.js';
 import { liveNodes } from '../../graph/live-nodes.js';
 import type { GraphBuilder } from '../../operators/graph-builder.js';
+import { foldReshapes } from './fold-reshapes.js';
 import { shareNodes } from './share-nodes.js';
 import { slotsOf, type TrainingStep } from '../training-step.js';
 
@@ -20,7 +21,8 @@ export function assembledStep(
     ...(step.finite === undefined ? [] : [step.finite]),
   ];
   const outputs = [...new Set([...results, ...slots.map(({ output }) => output)])];
-  const nodes = liveNodes(shareNodes(liveNodes(build.nodes, outputs), new Set(outputs)), outputs);
+  const kept = new Set(outputs);
+  const nodes = liveNodes(foldReshapes(shareNodes(liveNodes(build.nodes, outputs), kept), kept, build), outputs);
   const used = new Set(nodes.flatMap(namesRead));
   const inputs = inputsOf(step, slots);
   const fed = new Set(inputs.map(({ name }) => name));

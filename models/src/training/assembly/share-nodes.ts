@@ -1,5 +1,5 @@
 /** Common subexpressions computed once: two nodes of the same operator, attributes and inputs have the same results. */
-import { captures } from '../../graph/captures.js';
+import { capturedBy } from '../../graph/captures.js';
 import type { Attribute, Node } from '../../graph/graph.js';
 
 /** Operators that differ from run to run, or write over what they read. */
@@ -47,10 +47,4 @@ function keyOf({ op, domain, inputs, outputs, attributes }: Node): string | unde
 function textOf({ kind, value }: Attribute): string | undefined {
   if (typeof value === 'number' || typeof value === 'string') return `${kind} ${value}`;
   return Array.isArray(value) ? `${kind} ${value.join('\n')}` : undefined;
-}
-
-function capturedBy({ attributes }: Node): string[] {
-  return Object.values(attributes).flatMap((attribute) =>
-    attribute.kind === 'graph' ? captures(attribute.value) : [],
-  );
 }

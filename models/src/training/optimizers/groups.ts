@@ -55,5 +55,8 @@ export function parted({ members }: Group, vector: string, build: GraphBuilder):
     members.length === 1
       ? [vector]
       : build.addMany('Split', [vector, build.ints(lengths)], lengths.length, { axis: 0 });
-  return members.map(({ name, shape }, i) => [name, build.add('Reshape', [parts[i] ?? '', build.ints(shape)])]);
+  return members.map(({ name, shape }, i) => {
+    const part = parts[i] ?? '';
+    return [name, shape.length === 1 ? part : build.add('Reshape', [part, build.ints(shape)])];
+  });
 }
