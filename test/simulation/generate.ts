@@ -42,11 +42,27 @@ function configFrom(chance: Random, store: Config['store']): Config {
       retryMs: pick(chance, [10, 2_000]),
       extensions: chance.below(3),
     },
-    task: {},
+    task: taskFrom(chance),
     networkMs: pick(chance, [1, 20, 500]),
     storeMs: pick(chance, [0, 5, 200]),
     trainMs: pick(chance, [10, 2_000, 20_000]),
     lossRate: pick(chance, [0, 0, 0.02, 0.2]),
+  };
+}
+
+/** Policy, order of selection and patience, each by default in half of the inputs. */
+function taskFrom(chance: Random): Config['task'] {
+  const policy = pick(chance, [
+    ...[undefined, undefined, undefined],
+    { kind: 'bufferedAsynchronous', maxStaleness: chance.below(4) },
+    { kind: 'semiSynchronous', maxStaleness: chance.below(3) },
+  ]);
+  const order = pick(chance, [undefined, undefined, { kind: 'leastRecentlyChosen' }, { kind: 'utility' }]);
+  const patience = pick(chance, [undefined, undefined, 1, 3]);
+  return {
+    ...(policy && { policy }),
+    ...(order && { selection: { order } }),
+    ...(patience !== undefined && { deadline: { patience } }),
   };
 }
 
@@ -102,7 +118,6 @@ const makers: { readonly [K in OpKind]: Make<K> } = {
 };
 
 function pick<T>(chance: Random, values: readonly T[]): T {
-  const value = values[chance.below(values.length)];
-  if (value === undefined) throw new Error('there is nothing to pick from');
-  return value;
+  // An index below the length has a value, which may be undefined itself.
+  return values[chance.below(values.length)] as T;
 }

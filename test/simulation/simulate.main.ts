@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- [--seeds N] [--from S] [--seed S] [--ops N] [--database-every K] [--systematic] [--replay FILE] [--json]`:
+ * `npm run simulate -- [--seeds N] [--from S] [--seed S] [--ops N] [--database-every K] [--systematic] [--replay FILE] [--first] [--json]`:
  * many inputs, one after another. What fails is shrunk and written to test/simulation/reproductions. See docs/simulation.md.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     'database-every': { type: 'string', default: '200' },
     systematic: { type: 'boolean', default: false },
     replay: { type: 'string' },
+    first: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -61,6 +62,11 @@ async function keep(input: Input, { failure }: Outcome): Promise<void> {
   tell(`  ${small.ops.length} operations are left: ${command}\n`);
 }
 
+/** For who breaks the product on purpose: the first failure ends it, and nothing is kept. */
+function note({ seed }: Input, { failure }: Outcome): void {
+  if (failure !== undefined) summary.failed({ seed, ...failure, command: `npm run simulate -- --seed ${seed}` });
+}
+
 async function replay(file: string): Promise<void> {
   const { input } = JSON.parse(await readFile(file, 'utf8')) as { input: Input };
   const outcome = await play(input);
@@ -86,7 +92,10 @@ async function seeds(from: number, count: number): Promise<void> {
   for (let seed = from; seed < from + count; seed++) {
     const input = generate(seed, options);
     const outcome = await play(input);
-    if (outcome.failure !== undefined) await keep(input, outcome);
+    if (outcome.failure !== undefined) {
+      if (!values.first) await keep(input, outcome);
+      else return note(input, outcome);
+    }
     const done = seed - from + 1;
     if (done % 50 === 0) tell(`\r${done} of ${count} seeds, ${summary.failures().length} failed`);
   }

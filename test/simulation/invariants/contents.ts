@@ -63,7 +63,7 @@ function checkRecord({ round, agents, updates, phase, aggregation, refusals }: R
 function checkSums(contents: Contents, runId: string, blobs: VirtualBlobs): void {
   let before: readonly number[] = [];
   for (const { round, weights } of contents.checkpoints.filter((each) => each.runId === runId)) {
-    const { sums } = blobs.weights(weights);
+    const { sums, nonces } = blobs.weights(weights);
     const said = (): string => `round ${round} has sums ${sums.join()}, the one before ${before.join()}`;
     demand(sums.slice(0, -1).join() === before.join(), 'a checkpoint is made from the one before', said);
     const record = contents.records.find((each) => each.runId === runId && each.round === round)?.record;
@@ -74,6 +74,9 @@ function checkSums(contents: Contents, runId: string, blobs: VirtualBlobs): void
     const saidAgents = (): string => `round ${round} accepted ${accepted.join()} and counted ${counted.join()}`;
     demand(accepted.sort().join() === counted.join(), 'an accepted delta counts once, no other does', saidAgents);
     before = sums;
+    const folded = nonces.flat();
+    const saidNonces = (): string => `the updates up to round ${round} are ${folded.join()}`;
+    demand(new Set(folded).size === folded.length, 'an update is folded once in a run', saidNonces);
   }
 }
 
@@ -88,7 +91,9 @@ function checkPromises(contents: Contents, ledger: Ledger): void {
     demand(row?.accepted === true, 'a verdict is not lost', () => `${said()}, no row says so`);
     const state = contents.runs.find((each) => each.runId === runId)?.run.machine;
     const record = contents.records.find((each) => each.runId === runId && each.round === round)?.record;
-    if (state === undefined || record === undefined || record.phase !== 'committed' || record.attempt > 1) continue;
+    // With other policies it may be in a later round, or too old for any.
+    if (state?.plan.policy.kind !== 'synchronous') continue;
+    if (record === undefined || record.phase !== 'committed' || record.attempt > 1) continue;
     const own = record.agents[id];
     const isIn = own?.state === 'accepted' || (own?.state === 'refused' && own.reason === 'norm');
     demand(isIn, 'a verdict is kept', () => `${said()}, the record says ${own?.state ?? 'nothing'}`);

@@ -22,8 +22,9 @@ export interface SealedDelta {
 export interface Weights {
   readonly kind: 'weights';
   readonly encoding: 'fp32' | 'fp16';
-  /** The sum of each round, the first round first. */
+  /** The sum of each round, the first round first, and the nonces of the updates in it. */
   readonly sums: readonly number[];
+  readonly nonces: readonly (readonly string[])[];
 }
 
 type Content = SealedDelta | Weights | { readonly kind: 'other'; readonly name: string };

@@ -19,8 +19,9 @@ export function virtualAggregator(world: World, process: CoordinatorProcess): Ag
     open: async ({ update }) =>
       process.work('open', longestMs.open, () => openedAs(blobs.delta(update.ciphertext.hash).poison)),
     fold: async (request) => {
-      const of = blobs.delta(request.updates[0]?.ciphertext.hash ?? '');
-      ledger.performing({ kind: 'aggregate', runId: of.runId, round: of.round, process: process.name });
+      const { runId } = blobs.delta(request.updates[0]?.ciphertext.hash ?? '');
+      const round = blobs.weights(request.base.hash).sums.length + 1;
+      ledger.performing({ kind: 'aggregate', runId, round, process: process.name });
       return process.work('fold', longestMs.fold, () => fold(request, world));
     },
     close: async () => undefined,
@@ -35,17 +36,19 @@ function openedAs(poison: SealedDelta['poison']): Opened {
 
 /** Sums what it is given, whatever that is: whether it should have been given is the invariants' to say. */
 function fold({ updates, base }: FoldRequest, { blobs, ledger }: World): FoldResult {
-  const { sums } = blobs.weights(base.hash);
+  const { sums, nonces } = blobs.weights(base.hash);
   let sum = 0;
+  const own: string[] = [];
   for (const { agentId: id, ciphertext } of updates) {
     const delta = blobs.delta(ciphertext.hash);
     ledger.folding({ delta, agentId: id });
     sum += deltaOf(delta.agent);
+    own.push(delta.nonce);
   }
-  const next = [...sums, sum];
+  const next = { kind: 'weights' as const, sums: [...sums, sum], nonces: [...nonces, own] };
   return {
-    weights: blobs.store({ kind: 'weights', encoding: 'fp32', sums: next }),
-    fp16: blobs.store({ kind: 'weights', encoding: 'fp16', sums: next }),
+    weights: blobs.store({ ...next, encoding: 'fp32' }),
+    fp16: blobs.store({ ...next, encoding: 'fp16' }),
     report: { updateCount: updates.length, exampleCount: 10 * updates.length, norm: 1 },
   };
 }
@@ -53,7 +56,7 @@ function fold({ updates, base }: FoldRequest, { blobs, ledger }: World): FoldRes
 export function virtualWork(world: World, process: CoordinatorProcess): ModelWork {
   const { blobs, ledger } = world;
   const other = (name: string) => blobs.store({ kind: 'other', name });
-  const base = (encoding: Weights['encoding']) => blobs.store({ kind: 'weights', encoding, sums: [] });
+  const base = (encoding: Weights['encoding']) => blobs.store({ kind: 'weights', encoding, sums: [], nonces: [] });
   const pipeline: Pipeline = {
     preprocessing: { kind: 'features', length: 4 },
     trunk: { graph: other('trunk'), weights: [other('trunk weights')] },
