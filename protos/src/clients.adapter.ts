@@ -13,6 +13,7 @@ import {
 import { clientChannelOptions } from './channel-options.js';
 import type * as wire from './messages.js';
 import { enrolmentService, federationService } from './service-definitions.adapter.js';
+import { currentTraceparent, traceparentField } from './trace/trace-scope.adapter.js';
 
 /** `deadline` as in grpc-js; `signal` cancels the call. */
 export interface CallSettings extends Pick<CallOptions, 'deadline'> {
@@ -109,7 +110,7 @@ function unary<Request, Response>(
         requestSerialize,
         responseDeserialize,
         request,
-        new Metadata(),
+        callMetadata(),
         callOptions(settings),
         settle(resolve, reject),
       );
@@ -129,6 +130,7 @@ function serverStream<Request, Response>(
     requestSerialize,
     responseDeserialize,
     request,
+    callMetadata(),
     callOptions(settings),
   );
   cancelOn(settings.signal, call);
@@ -136,7 +138,7 @@ function serverStream<Request, Response>(
 }
 
 function upload(client: Client, { blob, firstChunk }: UploadStart, settings: CallSettings = {}): UploadCall {
-  const metadata = new Metadata();
+  const metadata = callMetadata();
   metadata.set(uploadMetadata.blob, blob.hash);
   metadata.set(uploadMetadata.size, String(blob.sizeBytes));
   metadata.set(uploadMetadata.firstChunk, String(firstChunk));
@@ -155,6 +157,14 @@ function upload(client: Client, { blob, firstChunk }: UploadStart, settings: Cal
   );
   cancelOn(settings.signal, chunks);
   return { chunks, receipt };
+}
+
+/** What goes with every call: the trace that it belongs to. */
+function callMetadata(): Metadata {
+  const metadata = new Metadata();
+  const traceparent = currentTraceparent();
+  if (traceparent !== undefined) metadata.set(traceparentField, traceparent);
+  return metadata;
 }
 
 function callOptions({ deadline }: CallSettings): CallOptions {

@@ -5,6 +5,8 @@
  */
 import { GraftError } from '@graft/core/error';
 import type * as wire from '@graft/protos/messages';
+import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
+import { inTrace } from '@graft/protos/trace/trace-scope.adapter';
 
 import type { AgentContext } from '../jobs/agent-context.js';
 import { messageOf } from '../output/output.js';
@@ -183,7 +185,8 @@ export class Daemon {
         const { queue, job } = takeNext(this.queue, lane, lane === 'work' ? this.context.config.parallelJobs : 1);
         this.queue = queue;
         if (job === undefined) break;
-        const working = this.perform(job).finally(() => this.working.delete(working));
+        const traceparent = roundTraceparent(job.runId, job.round);
+        const working = inTrace(traceparent, () => this.perform(job)).finally(() => this.working.delete(working));
         this.working.add(working);
       }
     }

@@ -6,6 +6,9 @@ import type * as wire from '@graft/protos/messages';
 import { GraftError } from '@graft/core/error';
 
 import type { AgentContext } from '../jobs/agent-context.js';
+import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
+import { inTrace } from '@graft/protos/trace/trace-scope.adapter';
+
 import { deliver, outcomeOf } from '../jobs/deliver.driver.js';
 import { messageOf } from '../output/output.js';
 import type { Progress } from '../trainer/trainer-calls.js';
@@ -116,7 +119,9 @@ export class ReportDelivery {
     try {
       const client = await connection.client(this.over);
       this.inDelivery = instructionId;
-      const verdict = await deliver(this.context, client, record, { signal: this.over, onProgress });
+      const verdict = await inTrace(roundTraceparent(record.runId, record.round), () =>
+        deliver(this.context, client, record, { signal: this.over, onProgress }),
+      );
       // The coordinator lacks the bytes, as after a restart before it sent the plan again: they are still here.
       if (verdict.reason === 'incomplete') return false;
       await this.noteVerdict(record, verdict);

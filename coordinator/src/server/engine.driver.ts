@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely';
 
 import type { Clock } from '@graft/core/clock';
+import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
 import { errorCatalogue, GraftError, type ErrorCode } from '@graft/core/error';
 
 import type { BlobStore } from '../blobs/blob-store.js';
@@ -20,7 +21,6 @@ import type { Database } from '../store/schema.js';
 import { observedCompute } from '../system/observed/calls.adapter.js';
 import { observedEngineStore } from '../system/observed/engine-store.js';
 import type { Telemetry } from '../system/telemetry.js';
-import { roundTraceparent } from '../system/traces/round-trace.adapter.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
 import type { Log } from './log.js';
 import type { Replica } from './replica.driver.js';

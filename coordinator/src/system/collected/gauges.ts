@@ -94,7 +94,13 @@ function setAgent(telemetry: Telemetry, agent: string, record: RoundRecord['agen
   telemetry.set('graft_agent_state', { agent, state: record.state }, 1);
   telemetry.set('graft_agent_attempt', { agent }, record.attempt);
   if (record.loss !== undefined) telemetry.set('graft_agent_loss', { agent }, record.loss);
-  const seconds = { whole: record.seconds, features: record.featureSeconds, training: record.trainSeconds };
+  const seconds = {
+    whole: record.seconds,
+    fetching: record.fetchSeconds,
+    features: record.featureSeconds,
+    training: record.trainSeconds,
+    sealing: record.sealSeconds,
+  };
   for (const [activity, spent] of Object.entries(seconds))
     if (spent !== undefined) telemetry.set('graft_agent_seconds', { agent, activity }, spent);
 }

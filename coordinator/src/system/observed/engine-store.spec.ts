@@ -115,6 +115,9 @@ test('a round is traced: its phases and effects are parts of it, with their own 
   const byName = new Map(seen.spans.map((span) => [span.name, span]));
   expect(byName.get('phase training')).toMatchObject({ options: { parent: 'run/1', startMs: 1_000 }, endMs: 4_000 });
   expect(byName.get('effect aggregate')).toMatchObject({ options: { parent: 'run/1', startMs: 4_000 }, endMs: 6_000 });
+  expect(byName.get('agent work')).toMatchObject({ options: { parent: 'run/1', startMs: 1_000 }, endMs: 4_000 });
+  expect(byName.get('agent features')).toMatchObject({ options: { startMs: 1_000 }, endMs: 1_005 });
+  expect(byName.get('agent train')).toMatchObject({ options: { startMs: 1_005 }, endMs: 1_015 });
   expect(byName.get('round')).toMatchObject({ options: { traceparent: 'run/1', startMs: 0 }, endMs: 6_000 });
 });
 

@@ -93,16 +93,46 @@ function notePhases(before: RunState, after: RunState, { telemetry, log, tracepa
 
 function noteReport(
   before: RunState,
-  { verdict }: Step,
+  { verdict, state: after }: Step,
   { report }: EventContext,
-  { telemetry, log }: ObserveRounds,
+  observe: ObserveRounds,
 ): void {
+  const { telemetry, log } = observe;
   if (report === undefined || verdict === undefined) return;
   const reason = verdict.accepted ? 'accepted' : verdict.reason;
   telemetry.add('graft_reports_total', { reason });
   const place = { ...placeOf(before), round: report.round, agentId: report.agentId };
+  traceAgent(before, after, report.agentId, observe);
   if (verdict.accepted) log.info({ ...place, examples: report.exampleCount }, 'an update was accepted');
   else log.warn({ ...place, reason, why: verdict.message }, 'an update was refused');
+}
+
+/**
+ * An agent's work as the agent told it, from the plan to the answer; its parts are laid end to end from the plan on, because
+ * only how long they took is known.
+ */
+function traceAgent(before: RunState, after: RunState, agentId: string, observe: ObserveRounds): void {
+  const { update, answeredAtMs } = after.members[agentId] ?? {};
+  if (update === undefined || answeredAtMs === undefined || before.phase !== 'training') return;
+  const { telemetry, traceparentOf } = observe;
+  const place = { ...placeOf(before), agentId };
+  const parent = traceparentOf(place.runId, place.round);
+  let startMs = before.phaseStartedAtMs;
+  const attributes = { ...place, exampleCount: update.exampleCount, loss: update.loss };
+  const whole = telemetry.span('agent work', { parent, startMs, attributes });
+  const parts = {
+    fetch: update.fetchMs ?? 0,
+    features: update.featureMs,
+    train: update.trainMs,
+    seal: update.sealMs ?? 0,
+  };
+  for (const [part, ms] of Object.entries(parts)) {
+    const endMs = Math.min(startMs + ms, answeredAtMs);
+    if (endMs > startMs)
+      telemetry.span(`agent ${part}`, { parent: whole, startMs, attributes: place }).end(undefined, endMs);
+    startMs = endMs;
+  }
+  whole.end(undefined, answeredAtMs);
 }
 
 function noteDecision(before: RunState, after: RunState, { telemetry, log, traceparentOf }: ObserveRounds): void {

@@ -8,6 +8,8 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 
+import { traceparentField } from '@graft/protos/trace/trace-scope.adapter';
+
 import type { Span, Telemetry } from '../telemetry.js';
 
 type Method = MethodDefinition<unknown, unknown>;
@@ -25,9 +27,6 @@ interface ObservedCall {
   on(event: 'error', listener: (error: Coded) => void): unknown;
   once(event: 'close' | 'cancelled', listener: () => void): unknown;
 }
-
-/** The name of the metadata field, of W3C Trace Context. */
-const traceparentField = 'traceparent';
 
 export function observedHandlers<Handlers extends UntypedServiceImplementation>(
   service: ServiceDefinition,

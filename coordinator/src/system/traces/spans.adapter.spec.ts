@@ -2,8 +2,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
+
 import { silentLog } from '../../server/log.js';
-import { roundTraceparent } from './round-trace.adapter.js';
 import { openSpans, type Spans } from './spans.adapter.js';
 
 /** A span as OTLP/JSON writes it. */

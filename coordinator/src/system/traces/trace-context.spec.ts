@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 
-import { roundTraceparent } from './round-trace.adapter.js';
+import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
+
 import { formatTraceparent, parseTraceparent } from './trace-context.js';
 
 test('the example of the standard is read and written', () => {
