@@ -1,11 +1,12 @@
 /** `npm run bench -- NAME ...`: one measurement, one JSON line a case. */
+import { run as agents } from './agents.mjs';
 import { run as crash } from './crash.mjs';
 import { run as featureCache } from './feature-cache.mjs';
 import { run as overhead } from './overhead.mjs';
 import { run as swarm } from './swarm.mjs';
 import { run as train } from './train.mjs';
 
-const measurements = { overhead, crash, 'feature-cache': featureCache, swarm, train };
+const measurements = { agents, overhead, crash, 'feature-cache': featureCache, swarm, train };
 const [name = '', ...args] = process.argv.slice(2);
 
 if (Object.hasOwn(measurements, name)) await measurements[name](args);
