@@ -141,7 +141,7 @@ export async function openSwarm(federation, options) {
     agents[index] = await enrol(invite, ca, door);
   });
   const enter = turnstile(atWork);
-  let closing = false;
+  const state = { closing: false };
 
   const answer = async (agent, index, plan) => {
     const started = performance.now();
@@ -160,7 +160,7 @@ export async function openSwarm(federation, options) {
 
   const follow = async (agent, index) => {
     const begun = new Set();
-    while (!closing) {
+    while (!state.closing) {
       const stream = agent.client.connect({ ...greeting, clockMs: Date.now() });
       agent.stream = stream;
       try {
@@ -168,13 +168,13 @@ export async function openSwarm(federation, options) {
           if (kind === 'welcome') agent.welcomed();
           if (kind !== 'train' || begun.has(id)) continue;
           begun.add(id);
-          enter(() => answer(agent, index, train)).catch((error) => closing || onTrouble(error));
+          enter(() => answer(agent, index, train)).catch((error) => state.closing || onTrouble(error));
         }
       } catch (error) {
-        if (closing) return;
+        if (state.closing) return;
         if (!comesAgain.has(error.code)) onTrouble(error);
       }
-      if (!closing) await sleep(200);
+      if (!state.closing) await sleep(200);
     }
   };
 
@@ -186,7 +186,7 @@ export async function openSwarm(federation, options) {
   return {
     agentIds: agents.map(({ agentId }) => agentId),
     close: () => {
-      closing = true;
+      state.closing = true;
       for (const { stream, client } of agents) {
         stream.cancel();
         client.close();

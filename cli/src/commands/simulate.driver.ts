@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { GraftError } from '@graft/core/error';
 
 import { readText } from '../processes/files.adapter.js';
-import { beginLine, resultTable, simulatedRoundLine, type ResultEvent, type RoundEvent } from '../simulate/events.js';
+import { beginLine, resultTable, simulatedRoundLine, type ResultEvent } from '../simulate/events.js';
 import { simulationRequest, type SimulateOptions } from '../simulate/request.js';
 import { simulate } from '../simulate/simulate.driver.js';
 import { action, terminal } from './context.driver.js';

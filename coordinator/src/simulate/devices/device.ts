@@ -16,7 +16,7 @@ export const deviceSchema = z.strictObject({
   examplesPerSecond: rate,
   downBytesPerSecond: rate,
   upBytesPerSecond: rate,
-  /** Chance that a piece of work comes to nothing and nothing is heard of it. */
+  /** Chance that it drops out in the middle of a piece of work, which is lost. */
   dropOut: z.number().min(0).lt(1).default(0),
   /** Chance of being connected, by local hour from midnight. */
   availability: z.array(z.number().min(0).max(1)).length(hoursOfDay, `one number for each of ${hoursOfDay} hours`),

@@ -10,19 +10,19 @@ import type { ModelWork } from '../../compute/model-work.js';
 import { performEffect } from '../../rounds/effects.driver.js';
 import type { OutboxEffect } from '../../rounds/machine/effect.js';
 import { wakeAtMs } from '../../rounds/machine/machine.js';
-import { isOpen } from '../../rounds/machine/state.js';
+import { isOpen, type RunState } from '../../rounds/machine/state.js';
 import type { StoredRun } from '../../rounds/material.js';
 import { receiveEvaluation, receiveUpdate, type ReportDependencies } from '../../rounds/reports.driver.js';
 import { runDoors } from '../../rounds/run-doors.driver.js';
 import type { MakeEvent, Untimed } from '../../rounds/run-owner.driver.js';
 import type { RowSources, StepRows } from '../../rounds/step-rows.js';
-import { createFleet, type Happening, type Job } from '../agents/fleet.js';
+import { Fleet, type Happening, type Job } from '../agents/fleet.js';
 import type { Device } from '../devices/device.js';
-import { eventQueue } from '../event-queue.js';
+import { eventQueue, type EventQueue } from '../event-queue.js';
 import type { SimulatedWork } from '../work/simulated-work.js';
-import { simulatedAgent } from './simulated-agent.js';
+import { simulatedAgents, type SimulatedAgents } from './simulated-agents.js';
 import { resultOf, roundLine, type RoundLine, type SimulationResult } from './result.js';
-import { simulatedOwner } from './simulated-owner.js';
+import { simulatedOwner, type SimulatedOwner } from './simulated-owner.js';
 
 export interface SimulationPorts {
   readonly work: SimulatedWork;
@@ -58,128 +58,155 @@ const againMs = 1000;
 type Event = Happening | { readonly kind: 'work'; readonly result: Untimed };
 
 export async function simulateRun(options: SimulationOptions, ports: SimulationPorts): Promise<SimulationResult> {
-  const { devices, seed, longestMs } = options;
-  const startedAtMs = ports.wallMs();
-  let nowMs = 0;
-  const queue = eventQueue<Event>();
-  const fleet = createFleet(devices, seed, queue);
-  const agents = simulatedAgent(fleet, { ...options, work: ports.work, identityKey: ports.identityKey });
-  const owner = simulatedOwner(options.run, {
-    sources: ports.sources,
-    nowMs: () => nowMs,
-    transferred: agents.transferred,
-  });
-  const { runId } = owner.lease;
-  const timesAsked = devices.map(() => 0);
-  const lines: RoundLine[] = [];
-  let asked = 0;
+  return new Simulation(options, ports).toTheEnd();
+}
 
-  const reports: ReportDependencies = {
+class Simulation {
+  private nowMs = 0;
+  private readonly queue: EventQueue<Event> = eventQueue<Event>();
+  private readonly fleet: Fleet;
+  private readonly agents: SimulatedAgents;
+  private readonly owner: SimulatedOwner;
+  private readonly reports: ReportDependencies;
+  private readonly lines: RoundLine[] = [];
+  /** How often each agent was asked, and plans since the last commit. */
+  private readonly timesAsked: number[];
+  private asked = 0;
+  /** Updates that the fold in hand takes, by nonce. */
+  private folded: readonly string[] = [];
+
+  constructor(
+    private readonly options: SimulationOptions,
+    private readonly ports: SimulationPorts,
+  ) {
+    const { devices, seed, run, epochs } = options;
+    const { work, identityKey, sources } = ports;
+    this.timesAsked = devices.map(() => 0);
+    this.fleet = new Fleet(devices, seed, this.queue);
+    this.agents = simulatedAgents(this.fleet, { run, epochs, work, identityKey });
+    this.owner = simulatedOwner(run, {
+      sources,
+      nowMs: () => this.nowMs,
+      transferred: () => this.agents.transferred(),
+    });
+    this.reports = reportDependencies(ports, this.owner);
+  }
+
+  async toTheEnd(): Promise<SimulationResult> {
+    const startedAtMs = this.ports.wallMs();
+    await this.feed(() => ({ kind: 'started', connected: this.fleet.connectedIds() }));
+    let quietUntilMs = 0;
+    while (isOpen(this.machine)) {
+      const wakeMs = Math.max(this.nowMs, quietUntilMs, wakeAtMs(this.machine) ?? Infinity);
+      const nextMs = Math.min(wakeMs, this.queue.nextMs());
+      if (nextMs > this.options.longestMs) break;
+      this.nowMs = nextMs;
+      const event = this.queue.nextMs() <= wakeMs ? this.queue.take() : undefined;
+      if (event !== undefined) {
+        await this.happen(event.value);
+        continue;
+      }
+      const due = wakeAtMs(this.machine);
+      await this.feed(() => ({ kind: 'timePassed', active: this.fleet.busyIds() }));
+      quietUntilMs = wakeAtMs(this.machine) === due ? this.nowMs + againMs : 0;
+    }
+    this.agents.settle(this.fleet.ids, ['train', 'evaluate']);
+    const { status, reason, plan } = this.machine;
+    return resultOf(this.lines, {
+      policy: plan.policy.kind,
+      status: isOpen(this.machine) ? 'out of time' : status,
+      reason,
+      virtualMs: isOpen(this.machine) ? this.options.longestMs : this.nowMs,
+      wallMs: this.ports.wallMs() - startedAtMs,
+      timesAsked: this.timesAsked,
+    });
+  }
+
+  private get machine(): RunState {
+    return this.owner.current().machine;
+  }
+
+  private async feed(make: MakeEvent): Promise<void> {
+    await this.owner.feed(make);
+    await this.act();
+  }
+
+  /** Acts on what events have made: agents hear of it, the coordinator's own work is done. */
+  private async act(): Promise<void> {
+    for (const rows of this.owner.takeRows()) {
+      for (const { agentIds, kinds } of rows.settlements) this.agents.settle(agentIds, kinds);
+      for (const { agentId, instruction } of rows.instructions) {
+        if (instruction.kind === 'train') this.count(agentId);
+        this.agents.instruct(agentId, instruction, this.nowMs);
+      }
+      if (rows.commit !== undefined) await this.commit(rows);
+      for (const effect of rows.outbox) await this.perform(effect);
+    }
+  }
+
+  private count(agentId: string): void {
+    const agent = this.fleet.agentOf(agentId);
+    this.timesAsked[agent] = (this.timesAsked[agent] ?? 0) + 1;
+    this.asked += 1;
+  }
+
+  private async commit({ round, atMs }: StepRows): Promise<void> {
+    const line = roundLine(round.record, { atMs, asked: this.asked });
+    this.asked = 0;
+    this.lines.push(line);
+    this.ports.onRound(line);
+    for (const hash of this.owner.forgetUpdates(this.folded)) await this.ports.blobs.delete(hash);
+  }
+
+  private async perform(effect: OutboxEffect): Promise<void> {
+    const { aggregator, models: work, masterKey } = this.ports;
+    const { owner } = this;
+    const run = owner.current();
+    const result = await performEffect(effect, run, { store: owner, aggregator, work, masterKey });
+    let bytes = 0;
+    if (effect.kind === 'aggregate') {
+      this.folded = effect.agentIds.flatMap((id) => run.machine.members[id]?.update?.nonce ?? []);
+      bytes = effect.agentIds.length * run.material.parameterCount * Float32Array.BYTES_PER_ELEMENT;
+    }
+    this.queue.add(this.nowMs + (bytes / foldBytesPerSecond) * 1000, { kind: 'work', result });
+  }
+
+  private async happen(event: Event): Promise<void> {
+    if (event.kind === 'work') return this.feed(() => event.result);
+    const { agent } = event;
+    const agentId = this.fleet.ids[agent] ?? '';
+    const before = this.fleet.isConnected(agent);
+    const job = this.fleet.happen(event, this.nowMs);
+    const connected = this.fleet.isConnected(agent);
+    if (connected !== before) await this.feed(() => ({ kind: connected ? 'agentConnected' : 'agentLost', agentId }));
+    if (job === undefined) return;
+    if (event.kind === 'begun') return this.feed(() => ({ kind: 'progressed', agentId, round: job.round }));
+    await this.report(agentId, job);
+  }
+
+  private async report(agentId: string, job: Job): Promise<void> {
+    const answer = await this.agents.finish(agentId, job);
+    if (answer.kind === 'update') await receiveUpdate(agentId, answer, this.reports);
+    else await receiveEvaluation(agentId, answer, this.reports);
+    await this.act();
+  }
+}
+
+function reportDependencies(ports: SimulationPorts, owner: SimulatedOwner): ReportDependencies {
+  const { blobs, aggregator, masterKey, identityKey } = ports;
+  return {
     store: {
-      signingKey: async () => ports.identityKey,
+      signingKey: async () => identityKey,
       runIs: async () => 'over',
       wasAccepted: async () => false,
       instruction: async () => undefined,
       settleInstall: async () => undefined,
     },
-    blobs: ports.blobs,
-    aggregator: ports.aggregator,
-    masterKey: ports.masterKey,
+    blobs,
+    aggregator,
+    masterKey,
     // Who sent it is known here: the signature alone is left out.
     readManifest: ({ manifest }) => ({ admitted: true, manifest: decodeUpdateManifest(manifest) }),
-    runs: runDoors(new Map([[runId, owner]])),
+    runs: runDoors(new Map([[owner.lease.runId, owner]])),
   };
-
-  const feed = async (make: MakeEvent): Promise<void> => {
-    await owner.feed(make);
-    await settleRows();
-  };
-
-  /** Acts on what events have made: agents hear of it, the coordinator's own work is done. */
-  const settleRows = async (): Promise<void> => {
-    for (const rows of owner.takeRows()) {
-      for (const { agentIds, kinds } of rows.settlements) agents.settle(agentIds, kinds);
-      for (const { agentId, instruction } of rows.instructions) {
-        if (instruction.kind === 'train') count(agentId);
-        agents.instruct(agentId, instruction, nowMs);
-      }
-      if (rows.commit !== undefined) await commit(rows);
-      for (const effect of rows.outbox) await perform(effect);
-    }
-  };
-
-  const count = (agentId: string): void => {
-    const agent = fleet.agentOf(agentId);
-    timesAsked[agent] = (timesAsked[agent] ?? 0) + 1;
-    asked += 1;
-  };
-
-  const commit = async ({ round, atMs, run }: StepRows): Promise<void> => {
-    const line = roundLine(round.record, { atMs, asked });
-    asked = 0;
-    lines.push(line);
-    ports.onRound(line);
-    const folded = Object.entries(run.machine.members).flatMap(([id, { state }]) => (state === 'accepted' ? [id] : []));
-    for (const hash of owner.forgetUpdates(folded)) await ports.blobs.delete(hash);
-  };
-
-  const perform = async (effect: OutboxEffect): Promise<void> => {
-    const { aggregator, models: work, masterKey } = ports;
-    const result = await performEffect(effect, owner.current(), { store: owner, aggregator, work, masterKey });
-    const bytes =
-      effect.kind === 'aggregate' ? effect.agentIds.length * owner.current().material.parameterCount * 4 : 0;
-    queue.add(nowMs + (bytes / foldBytesPerSecond) * 1000, { kind: 'work', result });
-  };
-
-  const report = async (agent: number, job: Job): Promise<void> => {
-    const agentId = fleet.ids[agent] ?? '';
-    const answer = await agents.finish(agent, job);
-    if (answer.kind === 'update') await receiveUpdate(agentId, answer, reports);
-    else await receiveEvaluation(agentId, answer, reports);
-    await settleRows();
-  };
-
-  const happen = async (event: Event): Promise<void> => {
-    if (event.kind === 'work') return feed(() => event.result);
-    const { agent } = event;
-    const agentId = fleet.ids[agent] ?? '';
-    if (event.kind === 'presence') {
-      const { connected, changed } = fleet.turnPresence(agent, nowMs);
-      if (changed) await feed(() => ({ kind: connected ? 'agentConnected' : 'agentLost', agentId }));
-      return;
-    }
-    const job = fleet.current(event);
-    if (job === undefined) return;
-    if (event.kind === 'begun') return feed(() => ({ kind: 'progressed', agentId, round: job.round }));
-    fleet.take(agent);
-    if (event.kind === 'finished') await report(agent, job);
-    else if (job.kind === 'train') job.training.withdraw();
-  };
-
-  await feed(() => ({ kind: 'started', connected: fleet.connectedIds() }));
-  let quietUntilMs = 0;
-  while (isOpen(owner.current().machine)) {
-    const wakeMs = Math.max(nowMs, quietUntilMs, wakeAtMs(owner.current().machine) ?? Infinity);
-    const nextMs = Math.min(wakeMs, queue.nextMs());
-    if (nextMs > longestMs) break;
-    nowMs = nextMs;
-    if (queue.nextMs() <= wakeMs) {
-      const event = queue.take();
-      if (event !== undefined) await happen(event.value);
-      continue;
-    }
-    const before = owner.current().machine;
-    await feed(() => ({ kind: 'timePassed', active: fleet.busyIds() }));
-    quietUntilMs = wakeAtMs(owner.current().machine) === wakeAtMs(before) ? nowMs + againMs : 0;
-  }
-  agents.settle(fleet.ids, ['train', 'evaluate']);
-  const { status, reason, plan } = owner.current().machine;
-  return resultOf(lines, {
-    policy: plan.policy.kind,
-    status: isOpen(owner.current().machine) ? 'out of time' : status,
-    reason,
-    virtualMs: Math.min(nowMs, longestMs),
-    wallMs: ports.wallMs() - startedAtMs,
-    timesAsked,
-  });
 }

@@ -19,7 +19,7 @@ export interface SimulatedOwner extends RunOwner {
     nonces: readonly string[],
   ): Promise<readonly ({ readonly agentId: string } & ReportedUpdate)[]>;
   /** Forgets updates that a commit has folded; answers their ciphertexts. */
-  forgetUpdates(agentIds: readonly string[]): readonly string[];
+  forgetUpdates(nonces: readonly string[]): readonly string[];
 }
 
 export interface OwnerPorts {
@@ -29,25 +29,26 @@ export interface OwnerPorts {
   transferred(): NonNullable<EventContext['transferred']>;
 }
 
-export function simulatedOwner(first: StoredRun, { sources, nowMs, transferred }: OwnerPorts): SimulatedOwner {
+export function simulatedOwner(first: StoredRun, ports: OwnerPorts): SimulatedOwner {
   let run = first;
   const made: StepRows[] = [];
+  /** By nonce. */
   const accepted = new Map<string, { readonly agentId: string; readonly round: number } & ReportedUpdate>();
 
   const handle = (make: MakeEvent, context: EventContext): Step | undefined => {
     const untimed = make(run.machine);
     if (untimed === undefined) return undefined;
-    const result = step(run.machine, { ...untimed, atMs: nowMs() });
+    const result = step(run.machine, { ...untimed, atMs: ports.nowMs() });
     if (result.effects.length === 0) {
       // Who came and went: a row of its own would say nothing that the state does not.
       run = { ...run, machine: result.state };
       return result;
     }
-    const rows = stepRows(run, result, { ...context, transferred: transferred() }, sources);
+    const rows = stepRows(run, result, { ...context, transferred: ports.transferred() }, ports.sources);
     run = rows.run;
     made.push(rows);
-    if (context.report !== undefined && rows.update?.accepted === true)
-      accepted.set(context.report.agentId, context.report);
+    const { report } = context;
+    if (report !== undefined && rows.update?.accepted === true) accepted.set(report.nonce, report);
     return result;
   };
 
@@ -60,11 +61,14 @@ export function simulatedOwner(first: StoredRun, { sources, nowMs, transferred }
     close: async () => undefined,
     takeRows: () => made.splice(0),
     updates: async (_runId, round, nonces) =>
-      [...accepted.values()].filter((update) => update.round === round && nonces.includes(update.nonce)),
-    forgetUpdates: (agentIds) =>
-      agentIds.flatMap((id) => {
-        const update = accepted.get(id);
-        accepted.delete(id);
+      nonces.flatMap((nonce) => {
+        const update = accepted.get(nonce);
+        return update?.round === round ? [update] : [];
+      }),
+    forgetUpdates: (nonces) =>
+      nonces.flatMap((nonce) => {
+        const update = accepted.get(nonce);
+        accepted.delete(nonce);
         return update === undefined ? [] : [update.ciphertext.hash];
       }),
   };

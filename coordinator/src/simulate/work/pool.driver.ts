@@ -47,7 +47,11 @@ export function startPool(processes: number, args: readonly string[], logger: Lo
     }
   };
 
-  const ask = (name: string, input: unknown, dueMs: number): { answer: Promise<unknown>; withdraw(): void } => {
+  const ask = (
+    name: string,
+    input: unknown,
+    dueMs: number,
+  ): { readonly answer: Promise<unknown>; readonly withdraw: () => void } => {
     let withdraw = (): void => undefined;
     const answer = new Promise<unknown>((resolve, reject) => {
       const call: Call = { name, input, resolve, reject, withdrawn: false };

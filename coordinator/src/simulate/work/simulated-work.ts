@@ -75,5 +75,5 @@ export interface SimulatedWork {
 
 export interface PendingTraining {
   readonly answer: Promise<TrainAnswer>;
-  withdraw(): void;
+  readonly withdraw: () => void;
 }

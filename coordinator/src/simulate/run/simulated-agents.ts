@@ -14,7 +14,7 @@ export interface SimulatedAgents {
   /** Work of these kinds is not wanted any more. */
   settle(agentIds: readonly string[], kinds: readonly InstructionKind[]): void;
   /** The report on finished work. */
-  finish(agent: number, job: Job): Promise<Report>;
+  finish(agentId: string, job: Job): Promise<Report>;
   /** Bytes since it was asked last, by agent. */
   transferred(): Transferred;
 }
@@ -29,7 +29,7 @@ export interface AgentOptions {
 /** Measuring is one pass forward; training is forward, backward and update. */
 const passesOfTraining = 3;
 
-export function simulatedAgent(fleet: Fleet, { run, epochs, work, identityKey }: AgentOptions): SimulatedAgents {
+export function simulatedAgents(fleet: Fleet, { run, epochs, work, identityKey }: AgentOptions): SimulatedAgents {
   const sealedBytes = ciphertextBytes(run.material.parameterCount * Float32Array.BYTES_PER_ELEMENT);
   let bytes: Record<string, { up: number; down: number }> = {};
   const move = (agentId: string, { up = 0, down = 0 }: { readonly up?: number; readonly down?: number }): void => {
@@ -53,7 +53,7 @@ export function simulatedAgent(fleet: Fleet, { run, epochs, work, identityKey }:
     const seed = plan.work === 'fit' ? plan.fit.seed : 0;
     const names = { taskId, runId, round, layoutHash, roundKey, roundKeySignature, identityKey };
     const training = work.train({ ...names, agentId, agent, exampleCount, base, seed }, dueMs);
-    fleet.give(agent, { kind: 'train', id, round, training }, effort, atMs);
+    fleet.give(agent, { job: { kind: 'train', id, round, training }, effort }, atMs);
   };
 
   const evaluate = (agentId: string, id: string, plan: wire.EvaluatePlan, atMs: number): void => {
@@ -63,12 +63,8 @@ export function simulatedAgent(fleet: Fleet, { run, epochs, work, identityKey }:
     if (checkpoint === undefined) return;
     const examples = Math.max(1, exampleCount / 10 / passesOfTraining);
     const measured = work.measure({ checkpoint, agents: [{ agent, exampleCount }] });
-    fleet.give(
-      agent,
-      { kind: 'evaluate', id, round: plan.round, measured },
-      { downBytes: fetch(agentId, checkpoint), examples, upBytes: 0 },
-      atMs,
-    );
+    const effort = { downBytes: fetch(agentId, checkpoint), examples, upBytes: 0 };
+    fleet.give(agent, { job: { kind: 'evaluate', id, round: plan.round, measured }, effort }, atMs);
   };
 
   return {
@@ -85,8 +81,7 @@ export function simulatedAgent(fleet: Fleet, { run, epochs, work, identityKey }:
         if (job.kind === 'train') job.training.withdraw();
       }
     },
-    finish: async (agent, job) => {
-      const agentId = fleet.ids[agent] ?? '';
+    finish: async (agentId, job) => {
       const { runId } = run.machine.plan;
       if (job.kind === 'train') {
         const { manifest } = await job.training.answer;
