@@ -3,12 +3,14 @@ import type { Config } from '../config/config.js';
 import { lockDirectory } from './directory-lock.adapter.js';
 import { openStore, type Store, type StoreOptions } from './open-store.driver.js';
 
-export type DatabaseConfig = Pick<Config, 'db' | 'dbConnections' | 'dbStatementSeconds'>;
+export type DatabaseConfig = Pick<Config, 'db' | 'dbConnections' | 'dbStatementSeconds' | 'leaseMs'>;
 
 export function storeOptions(directory: string, config: DatabaseConfig): StoreOptions {
   if (config.db === undefined) return { kind: 'embedded', directory };
-  const { db: url, dbConnections: connections, dbStatementSeconds } = config;
-  return { kind: 'postgres', url, connections, statementMs: dbStatementSeconds * 1_000 };
+  const { db: url, dbConnections: connections, dbStatementSeconds, leaseMs } = config;
+  // A replica that stands still in a transaction must not hold a run longer than its lease.
+  const idleTransactionMs = Math.ceil(leaseMs * 0.75);
+  return { kind: 'postgres', url, connections, statementMs: dbStatementSeconds * 1_000, idleTransactionMs };
 }
 
 /** Throws DIRECTORY_LOCKED where another process owns the directory, DATABASE_UNAVAILABLE where a server cannot be used. */

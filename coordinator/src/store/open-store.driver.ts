@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly connections?: number;
   /** What takes longer is ended by the server. */
   readonly statementMs?: number;
+  /** A transaction that does nothing for this long has lost its program: its locks are freed. */
+  readonly idleTransactionMs?: number;
 }
 
 export interface Store {
@@ -37,8 +39,7 @@ export interface Store {
 const connectionTimeoutMillis = 10_000;
 const defaultConnections = 10;
 const defaultStatementMs = 60_000;
-/** A transaction that does nothing for this long has lost its program: its locks are freed. */
-const idleInTransactionMs = 60_000;
+const defaultIdleTransactionMs = 60_000;
 /** A server that vanished without a word is noticed. */
 const keepAliveMs = 10_000;
 
@@ -80,13 +81,13 @@ function serverError(error: unknown): unknown {
   return new GraftError('DATABASE_UNAVAILABLE', `the PostgreSQL server: ${String(message)}`, { cause });
 }
 
-function openPostgres({ url, connections, statementMs }: ServerOptions): Omit<Store, 'kind'> {
+function openPostgres({ url, connections, statementMs, idleTransactionMs }: ServerOptions): Omit<Store, 'kind'> {
   const pool = new Pool({
     connectionString: url,
     max: connections ?? defaultConnections,
     connectionTimeoutMillis,
     statement_timeout: statementMs ?? defaultStatementMs,
-    idle_in_transaction_session_timeout: idleInTransactionMs,
+    idle_in_transaction_session_timeout: idleTransactionMs ?? defaultIdleTransactionMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     application_name: 'graft',
