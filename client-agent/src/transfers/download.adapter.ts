@@ -127,6 +127,8 @@ function open(client: FederationClient, request: wire.DownloadRequest, signal: A
   const over = new AbortController();
   const chunks = client.download(request, { signal: AbortSignal.any([signal, over.signal]) });
   boundReadAhead(chunks);
+  // Until its first read grpc-js takes whatever comes, without a bound.
+  chunks.read(0);
   // Its end is heard where it is read; one that comes after that is of no interest.
   chunks.on('error', () => undefined);
   return { chunks, cancel: () => over.abort() };
