@@ -136,6 +136,8 @@ export interface HeartbeatRequest {
 
 export interface HeartbeatResponse {
   readonly nextMs: number;
+  /** Where the agent is not needed: close the stream and connect again after this. 0 or absent: stay. */
+  readonly comeBackMs?: number;
 }
 
 export interface DownloadRequest {

@@ -83,7 +83,8 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     const run: StoredRun = { machine, material: prepared.material, transferred: { round: 1, agents: {} } };
     const owner = local.own({ run, lease: await store.create(run) });
     const connected = await local.connected();
-    await owner.feed(() => ({ kind: 'started', connected }));
+    const traits = await store.traits(connected);
+    await owner.feed(() => ({ kind: 'started', connected, traits }));
     logger.info({ runId: plan.runId, taskId, rounds: plan.rounds }, 'a run has started');
     return plan.runId;
   }
@@ -114,11 +115,10 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     reportFailure: (agentId, report) => receiveFailure(agentId, report, reports),
     reportEvaluation: (agentId, report) => receiveEvaluation(agentId, report, reports),
     reportInstalled: (agentId, report) => receiveInstalled(agentId, report, reports),
-    agentConnected: async (agentId) =>
-      elsewhere?.agentConnected(agentId) ?? local.tellAll(() => ({ kind: 'agentConnected', agentId })),
+    agentConnected: async (agentId) => elsewhere?.agentConnected(agentId) ?? local.tellConnected(agentId),
     agentLost: async (agentId) => {
       activity.forget(agentId);
-      await (elsewhere?.agentLost(agentId) ?? local.tellAll(() => ({ kind: 'agentLost', agentId })));
+      await (elsewhere?.agentLost(agentId) ?? local.tellLost(agentId));
     },
     progress: (agentId, heartbeat) => {
       local.heard(agentId, heartbeat);

@@ -16,6 +16,7 @@ import { writeAnswer } from '../replicas/inbox.repository.js';
 import type { notifyStep } from '../replicas/notify.repository.js';
 import type { Database } from '../store/schema.js';
 import { inTransaction } from '../store/transaction.js';
+import { agentTraits } from './agent-traits.repository.js';
 import type { EngineStore, Lease, OwnedRun, ReportedUpdate } from './engine-store.js';
 import type { OutboxEffect } from './machine/effect.js';
 import { isOpen } from './machine/state.js';
@@ -187,7 +188,7 @@ async function settleCancels(db: Kysely<Database>, atMs: number): Promise<void> 
 }
 
 /** What runs are made from. */
-function library(db: Kysely<Database>): Pick<EngineStore, 'task' | 'model' | 'signingKey' | 'lastRelease'> {
+function library(db: Kysely<Database>): Pick<EngineStore, 'task' | 'model' | 'signingKey' | 'traits' | 'lastRelease'> {
   return {
     task: async (taskId) => {
       const row = await db.selectFrom('tasks').select('spec').where('id', '=', taskId).executeTakeFirst();
@@ -209,6 +210,7 @@ function library(db: Kysely<Database>): Pick<EngineStore, 'task' | 'model' | 'si
     },
     signingKey: async (agentId) =>
       (await db.selectFrom('agents').select('signing_key').where('id', '=', agentId).executeTakeFirst())?.signing_key,
+    traits: (agentIds) => agentTraits(db, agentIds),
     lastRelease: async (taskId) => {
       const row = await db
         .selectFrom('releases')

@@ -4,6 +4,7 @@ import type { BlobRef } from '@graft/models/pipeline/pipeline';
 import type { TaskSpec } from '@graft/models/pipeline/task-spec';
 
 import type { OutboxEffect, Step } from './machine/effect.js';
+import type { TraitsById } from './machine/event.js';
 import type { Transferred } from './machine/record.js';
 import type { ReleasedMeasures } from './machine/state.js';
 import type { StoredRun } from './material.js';
@@ -62,6 +63,8 @@ export interface EngineStore {
   model(name: string): Promise<LibraryModel | undefined>;
   /** Ed25519 key that an agent enrolled with. */
   signingKey(agentId: string): Promise<Uint8Array | undefined>;
+  /** What sites and their operators say of these agents; whoever is unknown is missing. */
+  traits(agentIds: readonly string[]): Promise<TraitsById>;
   /** Measures of the newest release of a task. */
   lastRelease(taskId: string): Promise<ReleasedMeasures | undefined>;
 

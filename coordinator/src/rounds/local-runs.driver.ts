@@ -6,6 +6,7 @@ import type { ActivityLog } from './activity.js';
 import { performEffect, type EffectDependencies } from './effects.driver.js';
 import type { Elsewhere, LocalRuns } from './elsewhere.js';
 import type { EngineStore, Lease, OwnedRun } from './engine-store.js';
+import type { TraitsById } from './machine/event.js';
 import type { Heartbeat, InstructionHub, Logger } from './rounds.js';
 import { ownRun, type MakeEvent, type RunOwner } from './run-owner.driver.js';
 import { tellOwner } from './run-doors.driver.js';
@@ -28,8 +29,9 @@ const activeWithinMs = 30_000;
 export interface OwnRuns extends LocalRuns {
   readonly map: ReadonlyMap<string, RunOwner>;
   own(owned: OwnedRun): RunOwner;
-  /** Tells every run. One that has ended meanwhile does not need to know. */
-  tellAll(make: MakeEvent): Promise<void>;
+  /** Tells every run that an agent is connected, and what is known of it. */
+  tellConnected(agentId: string): Promise<void>;
+  tellLost(agentId: string): Promise<void>;
   /** Agents with a stream: at any replica, where there are several. */
   connected(): Promise<readonly string[]>;
   /** Finishes the events in hand; answers the leases, to be given back. */
@@ -39,6 +41,7 @@ export interface OwnRuns extends LocalRuns {
 export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
   const { store, hub, clock, logger, activity, elsewhere } = dependencies;
   const owners = new Map<string, RunOwner>();
+  const arriving = new Map<string, symbol>();
 
   function own(owned: OwnedRun): RunOwner {
     const { runId } = owned.lease;
@@ -65,6 +68,7 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
     return (error) => logger.error({ runId, err: error }, message);
   }
 
+  /** Tells every run. One that has ended meanwhile does not need to know. */
   async function tellAll(make: MakeEvent): Promise<void> {
     await Promise.all([...owners.values()].map((owner) => tellIfHere(owner, make)));
   }
@@ -82,7 +86,19 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
   return {
     map: owners,
     own,
-    tellAll,
+    tellConnected: async (agentId) => {
+      const mine = Symbol(agentId);
+      arriving.set(agentId, mine);
+      const traits = await store.traits([agentId]);
+      // It may have left again while the store was asked: that must not be told in the wrong order.
+      if (arriving.get(agentId) !== mine) return;
+      arriving.delete(agentId);
+      await tellAll(connectedEvent(agentId, traits));
+    },
+    tellLost: async (agentId) => {
+      arriving.delete(agentId);
+      await tellAll(() => ({ kind: 'agentLost', agentId }));
+    },
     connected,
     owner: (runId) => owners.get(runId),
     owners: () => [...owners.values()],
@@ -90,8 +106,9 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
       const { round, phase, plan } = owned.run.machine;
       logger.info({ runId: plan.runId, round, phase }, 'a run goes on');
       const here = await connected();
+      const traits = await store.traits(here);
       const owner = own(owned);
-      await owner.feed(() => ({ kind: 'restarted', connected: here }));
+      await owner.feed(() => ({ kind: 'restarted', connected: here, traits }));
       await owner.resume();
     },
     letGo: async (runId) => {
@@ -142,13 +159,20 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
   /** Tells one run of the agents that it sees otherwise than they are. */
   async function bringUpToDate(owner: RunOwner, there: ReadonlySet<string>, among?: readonly string[]): Promise<void> {
     const { agents } = owner.current().machine;
-    const ids = among ?? new Set([...Object.keys(agents), ...there]);
-    for (const agentId of ids) {
-      const isThere = there.has(agentId);
-      if ((agents[agentId]?.connected ?? false) === isThere) continue;
-      await tellIfHere(owner, () => ({ kind: isThere ? 'agentConnected' : 'agentLost', agentId }));
+    const ids = [...(among ?? new Set([...Object.keys(agents), ...there]))];
+    const isKnown = (agentId: string): boolean => agents[agentId]?.connected ?? false;
+    // Who is named may have other traits than before.
+    const here = ids.filter((id) => there.has(id) && (among !== undefined || !isKnown(id)));
+    const traits = await store.traits(here);
+    for (const agentId of here) await tellIfHere(owner, connectedEvent(agentId, traits));
+    for (const agentId of ids.filter((id) => !there.has(id) && isKnown(id))) {
+      await tellIfHere(owner, () => ({ kind: 'agentLost', agentId }));
     }
   }
+}
+
+function connectedEvent(agentId: string, { [agentId]: traits }: TraitsById): MakeEvent {
+  return () => ({ kind: 'agentConnected', agentId, ...(traits && { traits }) });
 }
 
 /** A run that is over stays as it is. Throws NOT_FOUND for an unknown one, UNAVAILABLE for one that another coordinator has. */

@@ -10,6 +10,7 @@ import type { EngineStore, Lease, LibraryModel, ReportedUpdate } from './engine-
 import type { OutboxEffect } from './machine/effect.js';
 import { isOpen } from './machine/state.js';
 import type { StoredRun } from './material.js';
+import type { TraitsById } from './machine/event.js';
 import type { RoundRecord } from './machine/record.js';
 import type { ReleaseRow } from './release.js';
 import { stepRows, type InstructionKind, type RowSources } from './step-rows.js';
@@ -60,6 +61,7 @@ export interface MemoryContents {
   readonly tasks: Readonly<Record<string, TaskSpec>>;
   readonly models?: Readonly<Record<string, LibraryModel>>;
   readonly signingKeys: Readonly<Record<string, Uint8Array>>;
+  readonly traits?: TraitsById;
 }
 
 /** @param nowMs the database's clock, by which leases end; without one it stands still */
@@ -193,6 +195,8 @@ export function memoryEngineStore(
     task: async (id) => contents.tasks[id],
     model: async (name) => contents.models?.[name],
     signingKey: async (agentId) => contents.signingKeys[agentId],
+    traits: async (agentIds) =>
+      Object.fromEntries(agentIds.flatMap((id) => (contents.traits?.[id] ? [[id, contents.traits[id]]] : []))),
     lastRelease: async () => undefined,
     save: async (lease, before, result, context) => {
       checkDeath('before');

@@ -3,7 +3,6 @@ import type { Part } from '@graft/models/pipeline/pipeline';
 
 import type { RefusalReason } from '../rounds.js';
 import type {
-  AgentTraits,
   AggregationReport,
   CentralEvaluation,
   Checkpoint,
@@ -30,6 +29,15 @@ interface OfAttempt extends At {
 
 interface OfAgent extends At {
   readonly agentId: string;
+}
+
+/** What a site and its operator say of an agent. */
+export interface AgentTraits {
+  /** For people. */
+  readonly name?: string;
+  readonly tags?: readonly string[];
+  /** Names of tasks that the site takes no part in. */
+  readonly declinedTasks?: readonly string[];
 }
 
 /** What is known of agents; whoever is missing stays as it was known. */

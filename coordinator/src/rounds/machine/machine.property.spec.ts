@@ -18,7 +18,10 @@ const refusal = fc.option(
   { nil: undefined },
 );
 
-const traits = fc.record({ tags: fc.subarray(['gpu', 'icu']), declines: fc.boolean() }, { requiredKeys: [] });
+const traits = fc.record(
+  { tags: fc.subarray(['gpu', 'icu']), declinedTasks: fc.subarray(['digits']) },
+  { requiredKeys: [] },
+);
 
 /** Anything at all, at any time: most of it makes no sense, some of it does. */
 const event: fc.Arbitrary<RunEvent> = fc

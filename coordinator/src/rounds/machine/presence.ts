@@ -1,17 +1,39 @@
 /** Who is connected. A member that is away keeps its place for a while: agents and coordinators restart. */
-import type { TraitsById } from './event.js';
-import { isAtWork, membersIn, withMember, type AgentTraits, type Member, type RunState } from './state.js';
+import type { AgentTraits, TraitsById } from './event.js';
+import { isAtWork, membersIn, withMember, type KnownAgent, type Member, type RunState } from './state.js';
 
 /** Notes that an agent is connected; while its update is awaited, a lost member gets its place back. */
-export function noteConnected(state: RunState, agentId: string, traits: AgentTraits = {}): RunState {
-  const agents = { ...state.agents, [agentId]: { ...state.agents[agentId], ...traits, connected: true } };
+export function noteConnected(state: RunState, agentId: string, traits?: AgentTraits): RunState {
+  const known = knownAgent(state, agentId, { connected: true, traits });
   const { [agentId]: member } = state.members;
   const { [agentId]: carried } = state.carried;
+  const wasHere = member?.lostAtMs === undefined && carried?.lostAtMs === undefined;
+  // Told again without news, nothing has happened.
+  if (wasHere && JSON.stringify(known) === JSON.stringify(state.agents[agentId])) return state;
+  const agents = { ...state.agents, [agentId]: known };
   return {
     ...state,
     agents,
     ...(member && { members: { ...state.members, [agentId]: present(member, state.phase === 'training') } }),
     ...(carried && { carried: { ...state.carried, [agentId]: present(carried, true) } }),
+  };
+}
+
+/** Of what is said of an agent, what this run goes by: its state is stored with every event, and agents are many. */
+function knownAgent(
+  { agents, plan }: RunState,
+  agentId: string,
+  { connected, traits }: { readonly connected: boolean; readonly traits: AgentTraits | undefined },
+): KnownAgent {
+  if (traits === undefined) return { ...agents[agentId], connected };
+  const { name, tags = [], declinedTasks = [] } = traits;
+  const wanted = plan.selection.tags.filter((tag) => tags.includes(tag));
+  const declines = plan.taskName !== undefined && declinedTasks.includes(plan.taskName);
+  return {
+    connected,
+    ...(name !== undefined && { name }),
+    ...(wanted.length > 0 && { tags: wanted }),
+    ...(declines && { declines }),
   };
 }
 
@@ -53,7 +75,7 @@ export function noteRestart(
   const here = new Set(connected);
   const ids = new Set([...Object.keys(state.agents), ...connected]);
   const agents = Object.fromEntries(
-    [...ids].map((id) => [id, { ...state.agents[id], ...traits[id], connected: here.has(id) }]),
+    [...ids].map((id) => [id, knownAgent(state, id, { connected: here.has(id), traits: traits[id] })]),
   );
   const since = (members: RunState['members']): RunState['members'] =>
     Object.fromEntries(

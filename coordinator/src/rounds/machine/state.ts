@@ -209,18 +209,14 @@ export interface RunState {
   readonly committedRounds: number;
 }
 
-/** What a run knows of an agent outside its rounds. */
-export interface KnownAgent extends AgentTraits {
+/** What a run knows of an agent outside its rounds: of its traits, what this run's task asks for. */
+export interface KnownAgent {
   readonly connected: boolean;
-}
-
-/** What the site and its operator say of an agent. */
-export interface AgentTraits {
   /** For people. */
   readonly name?: string;
   readonly tags?: readonly string[];
   /** True where the site takes no part in this run's task. */
-  readonly declines?: boolean;
+  readonly declines?: true;
 }
 
 /** True while a run can still change by itself. */

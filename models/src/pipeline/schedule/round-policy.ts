@@ -32,8 +32,8 @@ export const roundPolicySchema = z.discriminatedUnion(
 export const tagSchema = z
   .string()
   .regex(
-    /^[a-z0-9][a-z0-9._:-]{0,62}$/,
-    'a tag has lower-case letters, digits, dot, dash, colon and underscore, at most 63',
+    /^[a-z0-9][a-z0-9._:=-]{0,62}$/,
+    'a tag has lower-case letters, digits, dot, dash, colon, equals and underscore, at most 63',
   );
 
 /** Most tags of an agent, and most that a task may ask for. */

@@ -10,8 +10,8 @@ import { carriesOver, roundOf } from './staleness.js';
 
 /** True where an agent has all tags that the task asks for, and its site does not decline the task. */
 export function isEligible({ agents, plan }: RunState, agentId: string): boolean {
-  const { tags = [], declines = false } = agents[agentId] ?? {};
-  return !declines && plan.selection.tags.every((tag) => tags.includes(tag));
+  const { tags = [], declines } = agents[agentId] ?? {};
+  return declines !== true && plan.selection.tags.every((tag) => tags.includes(tag));
 }
 
 /** Connected agents that may be asked now, in canonical order. */

@@ -68,8 +68,8 @@ describe('a wait for agents', () => {
   });
 
   it('does not count a site that declines the task', () => {
-    const traits = { a: { declines: true } };
-    expect(started({ cohort: { min: 1, goal: 1, max: 1 } }, ['a'], traits).status).toBe('waiting');
+    const traits = { a: { declinedTasks: ['digits'] } };
+    expect(started({ taskName: 'digits', cohort: { min: 1, goal: 1, max: 1 } }, ['a'], traits).status).toBe('waiting');
   });
 });
 
