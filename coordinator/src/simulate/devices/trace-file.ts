@@ -44,11 +44,12 @@ function csvRows(text: string, name: string): Row[] {
     .split(/\r?\n/u)
     .flatMap((line, index) => (line.trim() === '' ? [] : [{ line, number: index + 1 }]));
   const [first, ...rest] = lines;
-  const header = (first?.line ?? '').split(',').map((field) => field.trim());
+  if (first === undefined) return [];
+  const header = first.line.split(',').map((field) => field.trim());
   const unknown = header.find((field) => !Object.hasOwn(deviceSchema.shape, field));
   if (unknown !== undefined) {
     const known = Object.keys(deviceSchema.shape).join(', ');
-    throw invalid(name, `line ${first?.number ?? 1} is no header: '${unknown.slice(0, 40)}' is none of ${known}`);
+    throw invalid(name, `line ${first.number} is no header: '${unknown.slice(0, 40)}' is none of ${known}`);
   }
   return rest.map(({ line, number }) => {
     const cells = line.split(',').map((cell) => cell.trim());
