@@ -123,7 +123,7 @@ export async function openFederation(options: FederationOptions = {}): Promise<F
     await place.remove();
   };
   try {
-    const ready = await until('the coordinator', async () => readReady(home, coordinator));
+    const ready = await until('the coordinator', async () => readReady(home, coordinator), 180_000);
     const key = (await readFile(join(home, 'admin.key'), 'utf8')).trim();
     return {
       ...calls(place.path, ready, { key, agents }),

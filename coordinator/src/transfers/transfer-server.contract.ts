@@ -19,6 +19,8 @@ export interface TransferServer {
   readonly grants: Grants;
   /** host:port. */
   readonly address: string;
+  /** PEM: what another client needs to be the agent. */
+  readonly tls: { readonly ca: string; readonly key: string; readonly certificate: string };
   close(): Promise<void>;
 }
 
@@ -59,6 +61,7 @@ export async function startTransferServer(
     meter,
     grants: granted,
     address,
+    tls: { ca: ca.certificatePem, key: csr.privateKeyPem, certificate: chain },
     close: async () => {
       client.close();
       await server.close(200);
