@@ -129,6 +129,8 @@ export interface AgentView {
   readonly name: string;
   readonly state: string;
   readonly connected: boolean;
+  /** Why it takes no work; absent where it does. */
+  readonly paused?: string;
   readonly lastSeenAtMs?: number;
   readonly agentVersion?: string;
 }

@@ -18,6 +18,7 @@ import {
 } from '../processes/coordinator.driver.js';
 import { programs } from '../processes/child.driver.js';
 import { action, coordinatorDirectory } from './context.driver.js';
+import { quoted } from '../output/quoted.js';
 
 interface InitOptions {
   readonly host?: string[];
@@ -50,7 +51,7 @@ export function registerCoordinator(program: Command): void {
         if ((await readSettings(directory)) !== undefined) {
           throw new GraftError(
             'INVALID_REQUEST',
-            `${directory} holds a coordinator already; start it with: graft up --dir ${directory}`,
+            `${directory} holds a coordinator already; start it with: graft up --dir ${quoted(directory)}`,
           );
         }
         const settings: Settings = {
@@ -65,8 +66,8 @@ export function registerCoordinator(program: Command): void {
         await writeSettings(directory, settings);
         output.result({ directory, settings }, [
           `coordinator prepared in ${directory}`,
-          `next: graft up --dir ${directory}`,
-          `then: graft site invite --dir ${directory} --name SITE`,
+          `next: graft up --dir ${quoted(directory)}`,
+          `then: graft site invite --dir ${quoted(directory)} --name SITE`,
         ]);
       }),
     );
@@ -85,7 +86,7 @@ export function registerCoordinator(program: Command): void {
         output.result(ready, [
           `coordinator is up (pid ${ready.pid}), admin API ${ready.apiUrl}, agents ${ready.grpcAddress}, enrolment ${ready.enrolAddress}`,
           `CA fingerprint ${ready.caFingerprint}`,
-          `stop it with: graft down --dir ${directory}`,
+          `stop it with: graft down --dir ${quoted(directory)}`,
         ]);
         return 0;
       }),

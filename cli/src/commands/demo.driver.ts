@@ -11,6 +11,7 @@ import { demoDefaults, type DemoOptions } from '../demo/scenario.js';
 import { endProcesses } from '../demo/stage.driver.js';
 import type { Child } from '../processes/child.driver.js';
 import { action, terminal } from './context.driver.js';
+import { quoted } from '../output/quoted.js';
 
 function between(name: string, least: number, most: number): (text: string) => number {
   return (text) => {
@@ -76,7 +77,7 @@ function inUse(directory: string, finished: boolean): GraftError {
     : 'a demo that did not finish';
   return new GraftError(
     'DIRECTORY_IN_USE',
-    `${directory} holds ${state}; look at it with graft up --dir ${directory}/coordinator --detach and graft run list --dir ${directory}/coordinator`,
+    `${directory} holds ${state}; look at it with graft up --dir ${quoted(`${directory}/coordinator`)} --detach and graft run list --dir ${quoted(`${directory}/coordinator`)}`,
   );
 }
 

@@ -12,6 +12,7 @@ import { readSettings, runningCoordinator } from '../processes/coordinator.drive
 import { action, connect, coordinatorDirectory, type GlobalOptions } from './context.driver.js';
 import { checkProviders } from './provider-check.driver.js';
 import { checkTfjs } from './tfjs-check.driver.js';
+import { quoted } from '../output/quoted.js';
 
 interface Check {
   readonly result: 'PASS' | 'FAIL' | 'WARN' | 'SKIPPED';
@@ -50,7 +51,11 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
     const running = await runningCoordinator(directory);
     result.push(
       running === undefined
-        ? { result: 'FAIL', name: 'coordinator', message: `not running; start it with: graft up --dir ${directory}` }
+        ? {
+            result: 'FAIL',
+            name: 'coordinator',
+            message: `not running; start it with: graft up --dir ${quoted(directory)}`,
+          }
         : {
             result: 'PASS',
             name: 'coordinator',

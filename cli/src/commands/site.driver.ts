@@ -49,7 +49,7 @@ export function registerSite(program: Command): void {
         const agents = await (await connect(options)).get<AgentView[]>('/agents');
         const rows = agents.map((agent) => [
           agent.name,
-          agent.state === 'active' ? (agent.connected ? 'online' : 'offline') : agent.state,
+          standing(agent),
           agent.agentVersion ?? '-',
           agent.lastSeenAtMs === undefined ? 'never' : timestamp(agent.lastSeenAtMs),
           agent.id,
@@ -76,4 +76,11 @@ export function registerSite(program: Command): void {
         output.result(revoked, [`${revoked.name} is revoked`], [revoked.id]);
       }),
     );
+}
+
+/** 'paused: backup' for a site that is connected and takes no work. */
+function standing({ state, connected, paused }: AgentView): string {
+  if (state !== 'active') return state;
+  if (!connected) return 'offline';
+  return paused === undefined ? 'online' : `paused (${paused})`;
 }

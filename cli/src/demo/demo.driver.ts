@@ -20,6 +20,7 @@ import { roundLine, type DemoResult, type RoundResult } from './report.js';
 import { bankNames, demoTask, holdOutPerClass, modelCard, type DemoOptions } from './scenario.js';
 import { split, type Example, type Split } from './split.js';
 import { bankDirectory, openStage, type Stage } from './stage.driver.js';
+import { quoted } from '../output/quoted.js';
 
 const side = 28;
 
@@ -203,7 +204,6 @@ async function writeBankData(
 export function nextCommands(directory: string, stage: Stage, result: DemoResult, keep: boolean): string[] {
   const home = join(directory, 'coordinator');
   const bank = bankDirectory(directory, result.banks[0] ?? '');
-  const quoted = (path: string): string => (/[^\w./-]/.test(path) ? `'${path}'` : path);
   const start = keep ? [] : [`  npx graft up --dir ${quoted(home)} --detach`];
   return [
     `Release ${result.release.id} lies at every bank in agent/releases, and at the coordinator.`,
