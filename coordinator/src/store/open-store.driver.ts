@@ -50,8 +50,7 @@ const types: CustomTypesConfig = {
 
 /** Throws DIRECTORY_LOCKED where another process owns the directory, DATABASE_UNAVAILABLE where a server cannot be used. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options);
-  const store: Store = { kind: options.kind, ...opened };
+  const store = await openUnmigrated(options);
   try {
     await migrate(store.db);
   } catch (error) {
@@ -59,6 +58,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     throw options.kind === 'postgres' ? serverError(error) : error;
   }
   return store;
+}
+
+/** The database as it is, whatever its schema. Throws DIRECTORY_LOCKED. */
+export async function openUnmigrated(options: StoreOptions): Promise<Store> {
+  const opened = options.kind === 'embedded' ? await openEmbedded(options.directory) : openPostgres(options);
+  return { kind: options.kind, ...opened };
 }
 
 /** SQLSTATE classes: connection, authorization, catalog name, too many connections, shutdown. */
@@ -95,6 +100,8 @@ function openPostgres({ url, connections, statementMs, idleTransactionMs }: Serv
   });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on('error', () => undefined);
+  // The same while it is lent out, between two queries: the next query on it fails with the cause.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, close: () => db.destroy() };
 }
