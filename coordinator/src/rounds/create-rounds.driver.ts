@@ -9,7 +9,7 @@ import type { Aggregator } from '../compute/aggregation.js';
 import type { ModelWork } from '../compute/model-work.js';
 import { activityLog } from './activity.js';
 import type { Elsewhere } from './elsewhere.js';
-import type { EngineStore } from './engine-store.js';
+import { firstFence, type EngineStore, type Lease, type OwnedRun } from './engine-store.js';
 import { checkOver, localRuns } from './local-runs.driver.js';
 import { newRun } from './machine/machine.js';
 import type { StoredRun } from './material.js';
@@ -47,6 +47,9 @@ export interface RoundsDependencies {
   readonly elsewhere?: Elsewhere;
 }
 
+/** A pause before it is asked again whether a new run is stored. */
+const againMs = 1000;
+
 /** Leases last three times this; see EngineStore.renew. */
 export const renewEveryMs = 10_000;
 
@@ -57,6 +60,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
   const activity = activityLog();
   const local = localRuns({ ...dependencies, activity });
   let cancelRenewal: (() => void) | undefined;
+  const cancelBeginnings = new Map<string, () => void>();
 
   const runs = runDoors(local.map, elsewhere);
   const reports: ReportDependencies = {
@@ -81,12 +85,52 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     const plan = runPlan(task, { ...options, taskId, runId: newRunId(clock.nowMs()) }, settings);
     const machine = newRun(plan, prepared.base, { atMs: clock.nowMs(), ...(released && { released }) });
     const run: StoredRun = { machine, material: prepared.material, transferred: { round: 1, agents: {} } };
-    const owner = local.own({ run, lease: await store.create(run) });
-    const connected = await local.connected();
-    const traits = await store.traits(connected);
-    await owner.feed(() => ({ kind: 'started', connected, traits }));
+    try {
+      await begin({ run, lease: await store.create(run) });
+    } catch (error) {
+      beginLater(run);
+      throw error;
+    }
     logger.info({ runId: plan.runId, taskId, rounds: plan.rounds }, 'a run has started');
     return plan.runId;
+  }
+
+  async function begin(owned: OwnedRun): Promise<void> {
+    const owner = local.own(owned);
+    try {
+      const connected = await local.connected();
+      const traits = await store.traits(connected);
+      await owner.feed(() => ({ kind: 'started', connected, traits }));
+    } catch (error) {
+      owner.doubt();
+      throw error;
+    }
+  }
+
+  /** A run whose creation got no answer may be stored all the same: then it is begun as soon as the store can say so. */
+  function beginLater(run: StoredRun): void {
+    const lease = { runId: run.machine.plan.runId, fence: firstFence };
+    cancelBeginnings.set(
+      lease.runId,
+      timers.after(againMs, () => {
+        cancelBeginnings.delete(lease.runId);
+        // What is in hand already begins by itself.
+        if (local.map.has(lease.runId)) return;
+        beginStored(lease).catch((error: unknown) => {
+          logger.error({ runId: lease.runId, err: error }, 'a run could not be begun, it is tried again');
+          beginLater(run);
+        });
+      }),
+    );
+  }
+
+  async function beginStored(lease: Lease): Promise<void> {
+    try {
+      await begin({ run: await store.load(lease), lease });
+    } catch (error) {
+      // It was not stored, or another has it.
+      if (!(error instanceof GraftError) || error.code !== 'LEASE_LOST') throw error;
+    }
   }
 
   async function resume(): Promise<void> {
@@ -127,6 +171,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     activity: () => activity.all(),
     shutdown: async () => {
       cancelRenewal?.();
+      for (const cancel of cancelBeginnings.values()) cancel();
       await elsewhere?.end();
       const leases = await local.closeAll();
       await dependencies.aggregator.close();

@@ -15,6 +15,9 @@ export interface Lease {
   readonly fence: number;
 }
 
+/** Of a run that nobody has claimed since it was created. */
+export const firstFence = 1;
+
 export interface OwnedRun {
   readonly run: StoredRun;
   readonly lease: Lease;

@@ -50,6 +50,10 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
       transferred: transferredSince(dependencies.meter),
       perform: (effect, run) => performEffect(effect, run, dependencies),
       wake: (agentId) => hub.wake(agentId),
+      restarted: async () => {
+        const here = await connected();
+        return { kind: 'restarted', connected: here, traits: await store.traits(here) };
+      },
       active: () => activity.active(clock.nowMs(), activeWithinMs),
       onOver: (id) => {
         if (owners.get(id) === owner) owners.delete(id);

@@ -28,6 +28,8 @@ export interface OwnerDependencies {
   wake(agentId: string): void;
   /** Bytes of blobs that passed since it was asked last. */
   transferred(): Transferred;
+  /** As after a restart: which agents are connected now. */
+  restarted(): Promise<Untimed>;
   /** Agents that made progress lately. */
   active(): readonly string[];
   /** Called once, when the run is over or lost. */
@@ -44,6 +46,8 @@ export interface RunOwner {
   feed(make: MakeEvent, context?: EventContext): Promise<Step | undefined>;
   /** Performs what a predecessor left undone, and sets the timer. */
   resume(): Promise<void>;
+  /** Its first event could not be made: it starts again from what is stored, as after a write of unknown outcome. */
+  doubt(): void;
   /** Stops without another write: the lease is lost. */
   retire(): void;
   /** Ends after the events in hand. */
@@ -123,19 +127,20 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     }
   }
 
-  /** Starts again from what is stored, as after a restart. */
+  /** Starts again from what is stored, as after a restart: who came and went while nothing could be stored is not in there. */
   async function reload(): Promise<void> {
     try {
       run = await store.load(lease);
       await performUndone();
+      const event = isOpen(run.machine) ? await dependencies.restarted() : undefined;
+      uncertain = false;
+      if (event === undefined) over();
+      else await persist(step(run.machine, { ...event, atMs: clock.nowMs() }), {});
     } catch (error) {
       stopIfLost(error);
       throw error;
     }
-    uncertain = false;
     for (const agentId of Object.keys(run.machine.members)) dependencies.wake(agentId);
-    arm(0);
-    if (!isOpen(run.machine)) over();
   }
 
   async function performUndone(): Promise<void> {
@@ -215,6 +220,10 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     resume: async () => {
       await performUndone();
       arm(0);
+    },
+    doubt: () => {
+      uncertain = true;
+      recoverLater();
     },
     retire,
     close: async () => {
