@@ -10,7 +10,7 @@ import type { Input } from './input.js';
 import { shrink } from './shrink.js';
 import { simulate, type Outcome } from './simulate.js';
 import { createSummary, showSummary } from './summary.js';
-import { crashPoints, differenceFrom, dyingAt, undisturbed } from './systematic.js';
+import { differenceFrom, disturbedBy, faultsOf, undisturbed } from './systematic.js';
 
 const { values } = parseArgs({
   options: {
@@ -78,14 +78,14 @@ async function replay(file: string): Promise<void> {
 
 async function systematic(): Promise<void> {
   const expected = await undisturbed();
-  const points = crashPoints(expected);
-  for (const point of points) {
-    const input = dyingAt([point]);
+  const faults = faultsOf(expected);
+  for (const fault of faults) {
+    const input = disturbedBy([fault]);
     const message = differenceFrom(expected, await play(input));
     if (message === undefined) continue;
     summary.failed({ seed: 1, invariant: 'the same run', message, command: JSON.stringify(input) });
   }
-  tell(`${points.length} crash points\n`);
+  tell(`${faults.length} faults, one at a time\n`);
 }
 
 async function seeds(from: number, count: number): Promise<void> {
