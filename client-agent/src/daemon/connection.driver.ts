@@ -55,6 +55,10 @@ export class Connection {
   private current: FederationClient | undefined;
   private waiting: ((client: FederationClient) => void)[] = [];
   private drainMs: number | undefined;
+  /** How long the coordinator can do without this agent, once that has nothing in hand. */
+  private awayMs = 0;
+  /** Ends the open connection. */
+  private leave: () => void = () => undefined;
 
   constructor(private readonly options: ConnectionOptions) {}
 
@@ -96,6 +100,18 @@ export class Connection {
     }
   }
 
+  /** The coordinator does not need this agent for so long; 0 where it does. */
+  mayLeave(comeBackMs: number): void {
+    this.awayMs = comeBackMs;
+  }
+
+  /** Nothing is in hand: leaves the connection until the coordinator wants the agent again, if it said so. */
+  leaveIfAsked(): void {
+    const { awayMs } = this;
+    this.awayMs = 0;
+    if (awayMs > 0 && this.current !== undefined) this.drain(awayMs, this.leave);
+  }
+
   /** Waits as long as is due after so many failures in a row. */
   backOff(failures: number, signal: AbortSignal): Promise<void> {
     return pause(backoffMs(failures, this.options.policy, this.options.random), signal);
@@ -131,6 +147,7 @@ export class Connection {
     const client = open();
     const over = new AbortController();
     const stop = (): void => over.abort();
+    this.leave = stop;
     signal.addEventListener('abort', stop, { once: true });
     const timer = setTimeout(stop, welcomeMs);
     try {

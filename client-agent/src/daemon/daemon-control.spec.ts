@@ -227,6 +227,22 @@ describe('work of a round that is over', () => {
   });
 });
 
+describe('an agent that is not needed for a while', () => {
+  it('ends and reports what is in hand, leaves, and comes back when it was told to', async () => {
+    const open = gate();
+    rig.coordinator.comeBackMs = 50;
+    rig.start();
+    rig.coordinator.send(probe('i-1', 1));
+    await until(() => rig.coordinator.heartbeats[0], 'a heartbeat');
+    expect(rig.events.some(({ event }) => event === 'drained')).toBe(false);
+    await until(() => rig.coordinator.heartbeats.length > 2, 'the answer to it');
+    open();
+    await rig.event('drained');
+    expect(rounds()).toEqual(['run 1']);
+    await until(() => rig.coordinator.hellos[1], 'the return');
+  });
+});
+
 describe('the device', () => {
   it('is told to the coordinator once it was tried', async () => {
     rig.start();

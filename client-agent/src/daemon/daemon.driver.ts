@@ -51,7 +51,9 @@ export class Daemon {
   private readonly delivery: ReportDelivery;
 
   constructor(private readonly context: AgentContext) {
-    this.delivery = new ReportDelivery(context, this.over.signal);
+    this.delivery = new ReportDelivery(context, this.over.signal, () => {
+      if (this.queue.inHand.length + this.queue.pending.length === 0) context.connection.leaveIfAsked();
+    });
   }
 
   /** Takes up what a former process left. Call before the connection is opened. */

@@ -9,7 +9,8 @@ import { serverChannelOptions } from '@graft/protos/channel-options';
 import { uploadMetadata } from '@graft/protos/clients.adapter';
 import { signingKeyFromSeed, type AgreementKey, type SigningKey } from '@graft/protos/identity/keys';
 import { createRoundKey, randomSeed } from '@graft/protos/identity/random.adapter';
-import { signRelease, signRoundKey, verifyEnrolment } from '@graft/protos/identity/signatures';
+import { signRelease, signRoundKey } from '@graft/protos/identity/signatures.adapter';
+import { verifyEnrolment } from '@graft/protos/identity/signatures';
 import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import type * as wire from '@graft/protos/messages';
 import { openEnvelope, openInOrder } from '@graft/protos/sealed/open.adapter';
@@ -56,6 +57,8 @@ export class FakeCoordinator {
   holdUploads: Promise<void> | undefined;
   verdict: wire.Verdict = { accepted: true, reason: '', message: '' };
   skewMs = 0;
+  /** Told with each heartbeat: the agent is not needed for so long. */
+  comeBackMs = 0;
   readonly identity: SigningKey = signingKeyFromSeed(randomSeed());
   readonly roundKey: AgreementKey = createRoundKey();
   private servers: Server[] = [];
@@ -110,6 +113,7 @@ export class FakeCoordinator {
     [this.heartbeats, this.downloads, this.hellos, this.unsettled] = [[], [], [], []];
     [this.refuseConnect, this.refuseUploads, this.refuseEnrolment] = [undefined, undefined, undefined];
     [this.cutUploadAfter, this.cutDownloadAfter, this.skewMs] = [undefined, undefined, 0];
+    this.comeBackMs = 0;
     this.holdUploads = undefined;
     this.largestUpload = Infinity;
     this.verdict = { accepted: true, reason: '', message: '' };
@@ -216,7 +220,7 @@ export class FakeCoordinator {
       connect: (call) => this.onConnect(call),
       heartbeat: ({ request }, callback) => {
         this.heartbeats.push(request);
-        callback(null, { nextMs: 20 });
+        callback(null, { nextMs: 20, comeBackMs: this.comeBackMs });
       },
       download: (call) => {
         this.downloads.push(call.request);

@@ -65,6 +65,7 @@ async function beat(
       sent.count += 1;
       sent.bytes += JSON.stringify(request).length;
       const answer = await client.heartbeat(request, { signal });
+      connection.mayLeave(answer.comeBackMs ?? 0);
       nextMs = answer.nextMs > 0 ? Math.min(longestHeartbeatMs, answer.nextMs) : connection.heartbeatMs;
     } catch (error) {
       // A heartbeat that is lost or refused changes nothing; the next one says more.

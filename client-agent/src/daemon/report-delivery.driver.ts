@@ -33,10 +33,14 @@ export class ReportDelivery {
   private readonly unwanted = new Map<string, (record: OutboxRecord) => void>();
   private stopping = false;
 
-  /** @param over aborted when nothing may go on any more */
+  /**
+   * @param over aborted when nothing may go on any more
+   * @param onEmpty called when every report has been delivered
+   */
   constructor(
     private readonly context: AgentContext,
     private readonly over: AbortSignal,
+    private readonly onEmpty: () => void,
   ) {}
 
   /** Takes up what a former process left. */
@@ -60,6 +64,7 @@ export class ReportDelivery {
     this.delivering ??= this.deliverAll().finally(() => {
       this.delivering = undefined;
       if (this.again && !this.stopping) this.wake();
+      else if (this.finished.size === 0) this.onEmpty();
     });
   }
 

@@ -71,6 +71,7 @@ beforeEach(async () => {
     reportFailure: async () => {
       throw new Error('the store is away');
     },
+    agentConnected: async (agentId: string) => void calls.push(`engine hears again of ${agentId}`),
     progress: (agentId: string) => void calls.push(`progress of ${agentId}`),
     transferred: () => undefined,
   } as unknown as Rounds;
@@ -235,7 +236,7 @@ describe('Connect', () => {
     expect(hub.connected()).toEqual(['one']);
     expect(said.at(-1)?.device).toHaveLength(32);
     expect(said.at(-1)?.tags).toHaveLength(64);
-    expect(calls).toEqual(['connected one', 'paused one: ']);
+    expect(calls).toEqual(['connected one', 'paused one: ', 'engine hears again of one']);
   });
 
   test('a draining coordinator says when to come back, ends the streams, and lets nobody in', async () => {

@@ -35,7 +35,11 @@ export function federationHandlers(ports: FederationPorts): FederationHandlers {
     heartbeat: admitted(async (agent, request) => {
       await hub.paused(agent.id, pausedOf(request));
       const { capabilities } = request;
-      if (capabilities) await agents.seen(agent.id, { atMs: clock.nowMs(), capabilities: bounded(capabilities) });
+      if (capabilities) {
+        await agents.seen(agent.id, { atMs: clock.nowMs(), capabilities: bounded(capabilities) });
+        // The machine chooses by what sites offer: it hears of the change as of a new connection.
+        if (hub.online().get(agent.id)?.paused === '') await rounds.agentConnected(agent.id);
+      }
       if (request.runId !== '') rounds.progress(agent.id, request);
       return { nextMs: heartbeatMs };
     }),
