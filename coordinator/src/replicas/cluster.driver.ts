@@ -8,6 +8,7 @@ import type { Elsewhere, LocalRuns } from '../rounds/elsewhere.js';
 import type { InstructionHub, Logger } from '../rounds/rounds.js';
 import type { TransferMeter } from '../rounds/transferred.js';
 import { activityShare } from './activity-share.driver.js';
+import type { FoldJobs } from './folds/fold-jobs.js';
 import type { Inbox } from './inbox.js';
 import { mailroom } from './mailroom.driver.js';
 import type { Presence } from './presence.js';
@@ -35,9 +36,14 @@ export interface ClusterPorts {
   readonly random: () => number;
   /** Called with every renewal: the clock of the runs is the database's. */
   readonly adjustClock: () => Promise<void>;
+  /** Takes jobs of folds until there is none to be had. */
+  readonly takeFoldJobs: (isStopping: () => boolean) => Promise<void>;
+  readonly foldJobs: Pick<FoldJobs, 'purge'>;
 }
 
 export interface Cluster extends Elsewhere {
+  /** True once this replica gives up its runs. */
+  isStopping(): boolean;
   /** Agents with a stream at any replica, as seen last. */
   readonly known: ReadonlySet<string>;
 }
@@ -114,18 +120,27 @@ export function cluster(ports: ClusterPorts): Cluster {
       },
       { ...of, what: 'looking at agents', everyMs: every(times.sweepMs) },
     );
-    const purging = repeat(() => inbox.purge(keptMs), {
+    const folding = repeat(() => ports.takeFoldJobs(() => draining), {
+      ...of,
+      what: 'taking parts of folds',
+      everyMs: every(times.renewMs),
+    });
+    const purge = async (): Promise<void> => {
+      await inbox.purge(keptMs);
+      await ports.foldJobs.purge(24 * keptMs);
+    };
+    const purging = repeat(purge, {
       ...of,
       what: 'removing old messages',
       everyMs: every(keptMs / 10),
     });
-    repeated = [letters, taking, renewing, looking, telling, changes, purging];
-    listen({ letters, taking, looking, changes });
+    repeated = [letters, taking, renewing, looking, telling, changes, folding, purging];
+    listen({ letters, taking, looking, changes, folding });
     await looking.now();
     await taking.now();
   }
 
-  function listen(on: Readonly<Record<'letters' | 'taking' | 'looking' | 'changes', Repeated>>): void {
+  function listen(on: Readonly<Record<'letters' | 'taking' | 'looking' | 'changes' | 'folding', Repeated>>): void {
     signals.on('inbox', ({ runId }) => {
       if (local?.owner(runId) !== undefined) void on.letters.now();
     });
@@ -135,13 +150,15 @@ export function cluster(ports: ClusterPorts): Cluster {
       for (const agentId of agentIds) changed.add(agentId);
       void on.changes.now();
     });
+    signals.on('folds', () => void on.folding.now());
     signals.onResume(() => {
-      for (const one of [on.letters, on.taking, on.looking]) void one.now();
+      for (const one of [on.letters, on.taking, on.looking, on.folding]) void one.now();
     });
   }
 
   return {
     known: who.known,
+    isStopping: () => draining,
     stored: (runId) => claims.stored(runId),
     training: (agentId) => claims.training(agentId),
     confirm: (lease) => claims.confirm(lease),

@@ -41,7 +41,7 @@ async function begin(store: Store, owner = 'one'): Promise<{ runId: string; run:
 const expire = ({ db }: Store, runId: string) =>
   db.updateTable('runs').set({ lease_expires_at_ms: 1 }).where('id', '=', runId).execute();
 
-const stop: RunMessage = { kind: 'stop', reason: 'enough' };
+const stop = { kind: 'stop', reason: 'enough' } as const satisfies RunMessage;
 
 export function replicasContract(store: () => Store): void {
   describe('replicas', () => {

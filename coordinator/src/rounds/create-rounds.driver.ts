@@ -23,6 +23,7 @@ import {
 import type { InstructionHub, Logger, Rounds } from './rounds.js';
 import { runDoors } from './run-doors.driver.js';
 import { defaultRunSettings, runPlan, type RunSettings } from './run-plan.js';
+import type { SharedFolds } from './shared-folds.js';
 import type { TransferMeter } from './transferred.js';
 
 export interface RoundsDependencies {
@@ -45,6 +46,8 @@ export interface RoundsDependencies {
   readonly meter?: TransferMeter;
   /** The other coordinators on the same database; absent where this one is alone. */
   readonly elsewhere?: Elsewhere;
+  /** Large folds that they take part in. */
+  readonly folds?: SharedFolds;
 }
 
 /** A pause before it is asked again whether a new run is stored. */

@@ -4,7 +4,7 @@ import type { ModelWork, ReportedRanges } from '../compute/model-work.js';
 import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import { GraftError } from '@graft/core/error';
 
-import type { EngineStore } from './engine-store.js';
+import type { EngineStore, Lease, ReportedUpdate } from './engine-store.js';
 import type { OutboxEffect } from './machine/effect.js';
 import { baseRound, updateWeight } from './machine/policy/staleness.js';
 import type { RunState } from './machine/state.js';
@@ -12,12 +12,15 @@ import { keyOf, withCheckpoint, type StoredRun } from './material.js';
 import { candidatePipeline } from './plans.js';
 import { openSecretKey } from './round-keys.adapter.js';
 import type { Untimed } from './run-owner.driver.js';
+import type { SharedFolds } from './shared-folds.js';
 
 export interface EffectDependencies {
   readonly store: Pick<EngineStore, 'updates'>;
   readonly aggregator: Aggregator;
   readonly work: ModelWork;
   readonly masterKey: Uint8Array;
+  /** Large folds that other replicas take part in; absent where this coordinator is alone. */
+  readonly shared?: { readonly folds: SharedFolds; readonly lease: Lease } | undefined;
 }
 
 /** Answers the event that the effect results in; rejects where it failed, which becomes `workFailed`. */
@@ -45,9 +48,22 @@ type Aggregated = Pick<Extract<Untimed, { kind: 'aggregated' }>, 'candidate' | '
 async function aggregate(
   run: StoredRun,
   agentIds: readonly string[],
-  { store, aggregator, masterKey }: EffectDependencies,
+  { store, aggregator, masterKey, shared }: EffectDependencies,
 ): Promise<Aggregated> {
   const { machine, material } = run;
+  const { round, attempt } = machine;
+  const of = { base: machine.base.weights, parameterCount: material.parameterCount };
+  const accepted = await acceptedUpdates(machine, agentIds, store);
+  if (shared?.folds.takes(accepted.length) === true) {
+    const updates = accepted.map(({ agentId, nonce }) => ({
+      agentId,
+      nonce,
+      round: baseRound(machine, agentId),
+      weight: updateWeight(machine, agentId),
+    }));
+    const { weights, fp16, report } = await shared.folds.fold({ lease: shared.lease, round, attempt, updates, ...of });
+    return { candidate: { round, weights, fp16 }, report };
+  }
   const secretKeys = new Map<number, Uint8Array>();
   const secretKey = (round: number): Uint8Array => {
     const known = secretKeys.get(round);
@@ -58,7 +74,7 @@ async function aggregate(
     secretKeys.set(round, opened);
     return opened;
   };
-  const updates = (await acceptedUpdates(machine, agentIds, store)).map((update): WeighedUpdate => {
+  const updates = accepted.map((update): WeighedUpdate => {
     const { agentId } = update;
     return {
       ...update,
@@ -66,12 +82,8 @@ async function aggregate(
       weight: updateWeight(machine, agentId),
     };
   });
-  const { weights, fp16, report } = await aggregator.fold({
-    updates,
-    base: machine.base.weights,
-    parameterCount: material.parameterCount,
-  });
-  return { candidate: { round: machine.round, weights, fp16 }, report };
+  const { weights, fp16, report } = await aggregator.fold({ updates, ...of });
+  return { candidate: { round, weights, fp16 }, report };
 }
 
 async function quantize(
@@ -105,7 +117,7 @@ async function acceptedUpdates(
   machine: RunState,
   agentIds: readonly string[],
   store: EffectDependencies['store'],
-): Promise<SealedUpdate[]> {
+): Promise<(SealedUpdate & Pick<ReportedUpdate, 'nonce'>)[]> {
   const noncesByRound = new Map<number, string[]>();
   for (const id of agentIds) {
     const nonce = machine.members[id]?.update?.nonce;

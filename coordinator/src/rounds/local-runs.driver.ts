@@ -10,9 +10,10 @@ import type { TraitsById } from './machine/event.js';
 import type { Heartbeat, InstructionHub, Logger } from './rounds.js';
 import { ownRun, type MakeEvent, type RunOwner } from './run-owner.driver.js';
 import { tellOwner } from './run-doors.driver.js';
+import type { SharedFolds } from './shared-folds.js';
 import { transferredSince, type TransferMeter } from './transferred.js';
 
-export interface LocalRunsDependencies extends Omit<EffectDependencies, 'store'> {
+export interface LocalRunsDependencies extends Omit<EffectDependencies, 'store' | 'shared'> {
   readonly store: EngineStore;
   readonly hub: InstructionHub;
   readonly activity: ActivityLog;
@@ -21,6 +22,7 @@ export interface LocalRunsDependencies extends Omit<EffectDependencies, 'store'>
   readonly logger: Logger;
   readonly meter?: TransferMeter | undefined;
   readonly elsewhere?: Elsewhere | undefined;
+  readonly folds?: SharedFolds | undefined;
 }
 
 /** An agent whose progress stood still longer than this does not extend a deadline. */
@@ -39,7 +41,7 @@ export interface OwnRuns extends LocalRuns {
 }
 
 export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
-  const { store, hub, clock, logger, activity, elsewhere } = dependencies;
+  const { store, hub, clock, logger, activity, elsewhere, folds } = dependencies;
   const owners = new Map<string, RunOwner>();
   const arriving = new Map<string, symbol>();
 
@@ -48,7 +50,8 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
     const owner = ownRun(owned, {
       store,
       transferred: transferredSince(dependencies.meter),
-      perform: (effect, run) => performEffect(effect, run, dependencies),
+      perform: (effect, run) =>
+        performEffect(effect, run, { ...dependencies, shared: folds && { folds, lease: owned.lease } }),
       wake: (agentId) => hub.wake(agentId),
       restarted: async () => {
         const here = await connected();

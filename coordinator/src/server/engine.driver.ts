@@ -72,24 +72,26 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     grants: granted,
     log,
   });
-  const others = replica?.join({ hub, meter });
+  const store = observedEngineStore(
+    engineStore(db, {
+      owner: keys.instanceId,
+      identity: keys.identity,
+      masterKey: keys.masterKey,
+      clock,
+      ...(replica && { leaseMs: replica.times.leaseMs, announce: notifyStep }),
+    }),
+    { telemetry, log, traceparentOf: roundTraceparent },
+  );
+  const joined = replica?.join({ hub, meter, sums: workers.sums, store });
+  const others = joined?.others;
   const rounds: Rounds = createRounds({
-    store: observedEngineStore(
-      engineStore(db, {
-        owner: keys.instanceId,
-        identity: keys.identity,
-        masterKey: keys.masterKey,
-        clock,
-        ...(replica && { leaseMs: replica.times.leaseMs, announce: notifyStep }),
-      }),
-      { telemetry, log, traceparentOf: roundTraceparent },
-    ),
+    store,
     blobs,
     hub,
     aggregator: observedCompute(workers.aggregator, telemetry),
     work,
     meter: others?.meter ?? meter,
-    ...(others && { elsewhere: others }),
+    ...(joined && { elsewhere: joined.others, folds: joined.folds }),
     masterKey: keys.masterKey,
     clock,
     timers: systemTimers,

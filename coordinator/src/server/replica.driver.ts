@@ -6,9 +6,13 @@ import { sql, type Kysely } from 'kysely';
 import type { Clock } from '@graft/core/clock';
 
 import type { BlobStore } from '../blobs/blob-store.js';
+import type { PartialSums } from '../compute/aggregation.js';
 import type { Hub } from '../federation/hub.js';
 import { databaseNow } from '../replicas/database-clock.js';
 import { cluster, type Cluster } from '../replicas/cluster.driver.js';
+import { foldJobs } from '../replicas/folds/fold-jobs.repository.js';
+import { takeFoldJobs } from '../replicas/folds/fold-worker.driver.js';
+import { sharedFolds } from '../replicas/folds/shared-folds.driver.js';
 import { inboxRepository } from '../replicas/inbox.repository.js';
 import { presenceRepository } from '../replicas/presence.repository.js';
 import { defaultTimes, type ReplicaTimes } from '../replicas/replica-times.js';
@@ -16,6 +20,8 @@ import { runClaims } from '../replicas/run-claims.repository.js';
 import { checkSharedBlobs, checkSharedSecrets } from '../replicas/shared-marks.repository.js';
 import { openSignalLine } from '../replicas/signal-line.adapter.js';
 import type { SignalLine } from '../replicas/signals.js';
+import type { EngineStore } from '../rounds/engine-store.js';
+import type { SharedFolds } from '../rounds/shared-folds.js';
 import type { TransferMeter } from '../rounds/transferred.js';
 import type { Database } from '../store/schema.js';
 import type { CoordinatorKeys } from './keys.adapter.js';
@@ -38,7 +44,14 @@ export interface Replica {
   readonly times: ReplicaTimes;
   /** The database's clock, which all replicas share. */
   readonly clock: Clock;
-  join(of: { readonly hub: Hub; readonly meter: TransferMeter }): Cluster;
+  join(of: JoinOptions): { readonly others: Cluster; readonly folds: SharedFolds };
+}
+
+export interface JoinOptions {
+  readonly hub: Hub;
+  readonly meter: TransferMeter;
+  readonly sums: PartialSums;
+  readonly store: EngineStore;
 }
 
 /** Throws KEYS_DIFFER or BLOBS_NOT_SHARED where this coordinator does not fit the others. */
@@ -64,21 +77,30 @@ export async function openReplica({ db, url, keys, blobs, leaseMs, log }: Replic
     signals,
     times,
     clock,
-    join: ({ hub, meter }) =>
-      cluster({
+    join: ({ hub, meter, sums, store }) => {
+      const jobs = foldJobs(db, { owner: id, leaseMs });
+      const claims = runClaims(db, { owner: id, leaseMs });
+      const of = { timers: systemTimers, logger: log };
+      const { masterKey } = keys;
+      const worker = { ...of, jobs, sums, store, claims, masterKey, leaseMs };
+      const others = cluster({
+        ...of,
         id,
         presence: presenceRepository(db, { id, version, leaseMs }),
         inbox: inboxRepository(db),
-        claims: runClaims(db, { owner: id, leaseMs }),
+        claims,
         signals,
         hub,
         meter,
-        timers: systemTimers,
-        logger: log,
         times,
         random: () => randomInt(1_000_000) / 1_000_000,
         adjustClock: () => clock.adjust(),
-      }),
+        takeFoldJobs: (isStopping) => takeFoldJobs(worker, isStopping),
+        foldJobs: jobs,
+      });
+      const isStopping = (): boolean => others.isStopping();
+      return { others, folds: sharedFolds({ ...of, jobs, sums, blobs, signals, isStopping }) };
+    },
   };
 }
 
