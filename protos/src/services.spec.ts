@@ -80,7 +80,7 @@ describe('the services over loopback', () => {
     const seen: unknown[] = [];
     const stream = client.connect({ minProtocol: 1, maxProtocol: 1, agentVersion: 'v', clockMs: 2 ** 41 });
     for await (const instruction of stream) seen.push(instruction);
-    expect(seen).toEqual([{ id: '1', kind: 'cancel', cancel: { runId: 'run', round: 2, reason: 'v' } }]);
+    expect(seen).toMatchObject([{ id: '1', kind: 'cancel', cancel: { runId: 'run', round: 2, reason: 'v' } }]);
   });
 
   test('a message that the sender left out arrives as null', async () => {

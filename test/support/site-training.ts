@@ -14,7 +14,7 @@ import type { BlobRef, Part } from '../../models/src/pipeline/pipeline.js';
 import type { TrainingSpec } from '../../models/src/pipeline/training-spec.js';
 import { signingKeyFromSeed } from '../../protos/src/identity/keys.js';
 import { createRoundKey, randomSeed } from '../../protos/src/identity/random.adapter.js';
-import { signRoundKey } from '../../protos/src/identity/signatures.js';
+import { signRoundKey } from '../../protos/src/identity/signatures.adapter.js';
 import { openEnvelope, openInOrder } from '../../protos/src/sealed/open.adapter.js';
 import { folder } from './commands.js';
 

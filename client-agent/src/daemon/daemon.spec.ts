@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { jest } from '@jest/globals';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
-import { verifyUpdate } from '@graft/protos/identity/signatures';
+import { verifyUpdate } from '@graft/protos/identity/signatures.adapter';
 import { decodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import { status } from '@grpc/grpc-js';
 

@@ -1,7 +1,7 @@
 /** What an Install instruction asks: verify the release's signature, fetch its blobs, install it, tell. */
 import { GraftError } from '@graft/core/error';
 import { blobsOf } from '@graft/models/pipeline/pipeline';
-import { verifyRelease } from '@graft/protos/identity/signatures';
+import { verifyRelease } from '@graft/protos/identity/signatures.adapter';
 import type * as wire from '@graft/protos/messages';
 
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';

@@ -3,7 +3,7 @@ import { GraftError } from '@graft/core/error';
 import { blobsOf } from '@graft/models/pipeline/pipeline';
 import { seedFrom } from '@graft/core/random';
 import { encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
-import { signUpdate, verifyRoundKey } from '@graft/protos/identity/signatures';
+import { signUpdate, verifyRoundKey } from '@graft/protos/identity/signatures.adapter';
 import type * as wire from '@graft/protos/messages';
 
 import type { OutboxRecord } from '../daemon/outbox.adapter.js';

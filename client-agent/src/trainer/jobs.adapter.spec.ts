@@ -17,7 +17,7 @@ import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import type { Runtime } from '@graft/models/runtime/runtime';
 import { signingKeyFromSeed } from '@graft/protos/identity/keys';
 import { createRoundKey, randomSeed } from '@graft/protos/identity/random.adapter';
-import { signRoundKey } from '@graft/protos/identity/signatures';
+import { signRoundKey } from '@graft/protos/identity/signatures.adapter';
 import { openEnvelope, openInOrder } from '@graft/protos/sealed/open.adapter';
 
 import { createJobs } from './jobs.adapter.js';

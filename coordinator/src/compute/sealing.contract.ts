@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { bytesOf, tensor } from '@graft/core/tensor';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
 import { signingKeyFromSeed, type SigningKey } from '@graft/protos/identity/keys';
-import { signRoundKey } from '@graft/protos/identity/signatures';
+import { signRoundKey } from '@graft/protos/identity/signatures.adapter';
 import { encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import type { UpdateManifest } from '@graft/protos/messages';
 import { createSealer, plaintextChunks } from '@graft/protos/sealed/seal.adapter';

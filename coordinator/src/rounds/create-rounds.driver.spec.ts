@@ -1,5 +1,5 @@
 import { jest } from '@jest/globals';
-import { verifyRelease } from '@graft/protos/identity/signatures';
+import { verifyRelease } from '@graft/protos/identity/signatures.adapter';
 import { decodeSafetensors } from '@graft/models/formats/safetensors';
 
 import { coordinatorIdentity } from '../compute/sealing.contract.js';

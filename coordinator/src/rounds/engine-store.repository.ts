@@ -9,7 +9,7 @@ import { modelCardSchema } from '@graft/models/pipeline/model-card';
 import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 import { taskSpecSchema } from '@graft/models/pipeline/task-spec';
 import type { SigningKey } from '@graft/protos/identity/keys';
-import { signRelease } from '@graft/protos/identity/signatures';
+import { signRelease } from '@graft/protos/identity/signatures.adapter';
 
 import { databaseNow, databaseNowPlus } from '../replicas/database-clock.js';
 import { writeAnswer } from '../replicas/inbox.repository.js';

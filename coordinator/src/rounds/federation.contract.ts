@@ -6,7 +6,7 @@ import { sha256 } from '@graft/models/formats/sha256.adapter';
 import type { BlobRef, Pipeline } from '@graft/models/pipeline/pipeline';
 import { taskSpecSchema } from '@graft/models/pipeline/task-spec';
 import { signingKeyFromSeed, type SigningKey } from '@graft/protos/identity/keys';
-import { signRelease, signUpdate } from '@graft/protos/identity/signatures';
+import { signRelease, signUpdate } from '@graft/protos/identity/signatures.adapter';
 import type * as wire from '@graft/protos/messages';
 
 import { foldUpdates, openUpdate } from '../compute/aggregate.adapter.js';

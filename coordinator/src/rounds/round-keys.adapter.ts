@@ -5,7 +5,7 @@
 import { GraftError } from '@graft/core/error';
 import type { SigningKey } from '@graft/protos/identity/keys';
 import { createRoundKey } from '@graft/protos/identity/random.adapter';
-import { signRoundKey } from '@graft/protos/identity/signatures';
+import { signRoundKey } from '@graft/protos/identity/signatures.adapter';
 import nacl from 'tweetnacl';
 
 import type { StoredRoundKey } from './material.js';

@@ -2,7 +2,9 @@
 import * as fc from 'fast-check';
 import { createPublicKey, verify } from 'node:crypto';
 import { agreementKeyFromSeed, signingKeyFromSeed } from './keys.js';
-import * as signatures from './signatures.js';
+import nacl from 'tweetnacl';
+import { signEnrolment, updateMessage, verifyEnrolment } from './signatures.js';
+import * as signatures from './signatures.adapter.js';
 
 const key = signingKeyFromSeed(new Uint8Array(32).fill(1));
 const other = signingKeyFromSeed(new Uint8Array(32).fill(2));
@@ -39,10 +41,7 @@ describe('a signature', () => {
     const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), key.publicKey]);
     const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
     const signed: [Uint8Array, Buffer][] = [
-      [
-        signatures.signEnrolment(key, claim),
-        Buffer.concat([Buffer.from('graft/v1/enrol\0gt_token\0'), claim.csr, agreementKey]),
-      ],
+      [signEnrolment(key, claim), Buffer.concat([Buffer.from('graft/v1/enrol\0gt_token\0'), claim.csr, agreementKey])],
       [
         signatures.signRoundKey(key, roundClaim),
         Buffer.concat([Buffer.from('graft/v1/round-key\0run\0'), Buffer.of(0, 0, 1, 2), agreementKey]),
@@ -54,8 +53,8 @@ describe('a signature', () => {
   });
 
   test('holds for what was signed', () => {
-    const { signEnrolment, signRelease, signRoundKey, signUpdate } = signatures;
-    expect(signatures.verifyEnrolment(key.publicKey, claim, signEnrolment(key, claim))).toBe(true);
+    const { signRelease, signRoundKey, signUpdate } = signatures;
+    expect(verifyEnrolment(key.publicKey, claim, signEnrolment(key, claim))).toBe(true);
     expect(signatures.verifyRoundKey(key.publicKey, roundClaim, signRoundKey(key, roundClaim))).toBe(true);
     expect(signatures.verifyUpdate(key.publicKey, manifest, signUpdate(key, manifest))).toBe(true);
     expect(signatures.verifyRelease(key.publicKey, manifest, signRelease(key, manifest))).toBe(true);
@@ -68,6 +67,31 @@ describe('a signature', () => {
     expect(signatures.verifyUpdate(key.publicKey, manifest, signature)).toBe(false);
   });
 
+  test('has the bits that tweetnacl gives it, and is refused with one bit changed anywhere', () => {
+    const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+    fc.assert(
+      fc.property(bytes(32), fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(), (seed, update, at) => {
+        const { publicKey, secretKey } = signingKeyFromSeed(seed);
+        const signature = signatures.signUpdate({ publicKey, secretKey }, update);
+        expect(signature).toEqual(nacl.sign.detached(updateMessage(update), secretKey));
+        const flipped = (value: Uint8Array): Uint8Array =>
+          value.map((byte, index) => (index === at % value.byteLength ? byte ^ (1 << (at % 8)) : byte));
+        expect(signatures.verifyUpdate(publicKey, update, signature)).toBe(true);
+        expect(signatures.verifyUpdate(publicKey, flipped(update), signature)).toBe(false);
+        expect(signatures.verifyUpdate(publicKey, update, flipped(signature))).toBe(false);
+        expect(signatures.verifyUpdate(flipped(publicKey), update, signature)).toBe(false);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('of a round key is not made for a run id that could be read in another way', () => {
+    expect(() => signatures.signRoundKey(key, { ...roundClaim, runId: 'run\0' })).toThrow('round 258');
+    const signature = signatures.signRoundKey(key, roundClaim);
+    expect(signatures.verifyRoundKey(key.publicKey, { ...roundClaim, runId: 'run\0' }, signature)).toBe(false);
+    expect(signatures.verifyRoundKey(key.publicKey, { ...roundClaim, round: 259 }, signature)).toBe(false);
+  });
+
   test.each([
     ['token', { token: 'gt_other' }],
     ['CSR', { csr: Uint8Array.of(0x30, 1, 3) }],
@@ -78,8 +102,8 @@ describe('a signature', () => {
       { csr: new Uint8Array(), agreementKey: Uint8Array.of(...claim.csr, ...agreementKey) },
     ],
   ])('of an enrolment does not hold for another %s', (_name, change) => {
-    const proof = signatures.signEnrolment(key, claim);
-    expect(signatures.verifyEnrolment(key.publicKey, { ...claim, ...change }, proof)).toBe(false);
+    const proof = signEnrolment(key, claim);
+    expect(verifyEnrolment(key.publicKey, { ...claim, ...change }, proof)).toBe(false);
   });
 
   test('that is no signature, or a key that is no key, is refused and not thrown at', () => {

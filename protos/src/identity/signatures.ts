@@ -1,6 +1,6 @@
 /**
  * What is signed in this protocol, and by whom. Each message begins with a domain of its own and a zero byte, so that a
- * signature for one purpose is none for another. Verifiers take bytes that nobody has checked and never throw.
+ * signature for one purpose is none for another. What every round signs is signed and checked by signatures.adapter.ts.
  */
 import nacl from 'tweetnacl';
 import { keyBytes, signatureBytes, type SigningKey } from './keys.js';
@@ -38,47 +38,23 @@ export function verifyEnrolment(signingKey: Uint8Array, claim: EnrolmentClaim, p
   return unambiguous && verify(signingKey, enrolmentMessage(claim), proof);
 }
 
-/** By the coordinator's identity key, for every plan. */
-export function signRoundKey(key: SigningKey, claim: RoundKeyClaim): Uint8Array {
-  return sign(key, roundKeyMessage(claim));
-}
-
-export function verifyRoundKey(identityKey: Uint8Array, claim: RoundKeyClaim, signature: Uint8Array): boolean {
-  return isUnambiguous(claim) && verify(identityKey, roundKeyMessage(claim), signature);
-}
-
-/** By the agent's signing key, over the manifest's very bytes. */
-export function signUpdate(key: SigningKey, manifest: Uint8Array): Uint8Array {
-  return sign(key, updateMessage(manifest));
-}
-
-export function verifyUpdate(signingKey: Uint8Array, manifest: Uint8Array, signature: Uint8Array): boolean {
-  return verify(signingKey, updateMessage(manifest), signature);
-}
-
-/** By the coordinator's identity key, over the release manifest's very bytes. */
-export function signRelease(key: SigningKey, manifest: Uint8Array): Uint8Array {
-  return sign(key, message('release', manifest));
-}
-
-export function verifyRelease(identityKey: Uint8Array, manifest: Uint8Array, signature: Uint8Array): boolean {
-  return verify(identityKey, message('release', manifest), signature);
-}
-
 function enrolmentMessage({ token, csr, agreementKey }: EnrolmentClaim): Uint8Array {
   return message('enrolment', text(token), zero, csr, agreementKey);
 }
 
-/** The bytes that are signed for an update; for a verifier of another make. */
+/** By the agent's signing key, over the manifest's very bytes. */
 export function updateMessage(manifest: Uint8Array): Uint8Array {
   return message('update', manifest);
 }
 
-function isUnambiguous({ runId, roundKey }: RoundKeyClaim): boolean {
-  return !runId.includes('\0') && roundKey.byteLength === keyBytes;
+/** By the coordinator's identity key, over the release manifest's very bytes. */
+export function releaseMessage(manifest: Uint8Array): Uint8Array {
+  return message('release', manifest);
 }
 
-function roundKeyMessage({ runId, round, roundKey }: RoundKeyClaim): Uint8Array {
+/** By the coordinator's identity key, for every plan. Undefined where the parts could be read in another way. */
+export function roundKeyMessage({ runId, round, roundKey }: RoundKeyClaim): Uint8Array | undefined {
+  if (runId.includes('\0') || roundKey.byteLength !== keyBytes) return undefined;
   const roundBytes = new Uint8Array(4);
   new DataView(roundBytes.buffer).setUint32(0, round);
   return message('roundKey', text(runId), zero, roundBytes, roundKey);

@@ -4,7 +4,7 @@
  * is the coordinator's to judge.
  */
 import { limits } from '@graft/core/limits';
-import { verifyUpdate } from '../identity/verify-update.adapter.js';
+import { verifyUpdate } from '../identity/signatures.adapter.js';
 import { decodeUpdateManifest } from '../message-codec.adapter.js';
 import type { ReportUpdateRequest, UpdateManifest } from '../messages.js';
 

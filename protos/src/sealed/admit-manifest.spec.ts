@@ -3,7 +3,7 @@ import { limits } from '@graft/core/limits';
 import * as fc from 'fast-check';
 import { randomSeed } from '../identity/random.adapter.js';
 import { signingKeyFromSeed } from '../identity/keys.js';
-import { signRelease, signUpdate } from '../identity/signatures.js';
+import { signRelease, signUpdate } from '../identity/signatures.adapter.js';
 import { encodeUpdateManifest } from '../message-codec.adapter.js';
 import type { UpdateManifest } from '../messages.js';
 import { readManifest } from './admit-manifest.adapter.js';

@@ -3,7 +3,7 @@ import { createDecipheriv } from 'node:crypto';
 import nacl from 'tweetnacl';
 import { createRoundKey, randomSeed } from '../identity/random.adapter.js';
 import { signingKeyFromSeed } from '../identity/keys.js';
-import { signRoundKey } from '../identity/signatures.js';
+import { signRoundKey } from '../identity/signatures.adapter.js';
 import { ciphertextBytes, chunkBinding, chunkNonce, plaintextBytesOf, type SealContext } from './envelope.js';
 import { createSealer } from './seal.adapter.js';
 

@@ -7,7 +7,7 @@ import { createCipheriv, createHash } from 'node:crypto';
 import nacl from 'tweetnacl';
 import { randomSeed } from '../identity/random.adapter.js';
 import { agreementKeyFromSeed } from '../identity/keys.js';
-import { verifyRoundKey } from '../identity/signatures.js';
+import { verifyRoundKey } from '../identity/signatures.adapter.js';
 import type { UpdateManifest } from '../messages.js';
 import {
   chunkBinding,

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { createRoundKey, randomSeed } from '../identity/random.adapter.js';
 import { agreementKeyFromSeed, signingKeyFromSeed } from '../identity/keys.js';
-import { signRoundKey } from '../identity/signatures.js';
+import { signRoundKey } from '../identity/signatures.adapter.js';
 import type { UpdateManifest } from '../messages.js';
 import { ciphertextBytes, plaintextBytesOf, plaintextChunkBytes, type SealContext, tagBytes } from './envelope.js';
 import { chunkOpener, openEnvelope, openInOrder } from './open.adapter.js';

@@ -16,7 +16,7 @@ import { preprocessingSchema } from '@graft/models/pipeline/preprocessing';
 import { onnxRuntime } from '@graft/models/runtime/onnxruntime.adapter';
 import { signingKeyFromSeed } from '@graft/protos/identity/keys';
 import { createRoundKey, randomSeed } from '@graft/protos/identity/random.adapter';
-import { signRoundKey } from '@graft/protos/identity/signatures';
+import { signRoundKey } from '@graft/protos/identity/signatures.adapter';
 import sharp from 'sharp';
 
 import { createJobs } from '../jobs.adapter.js';
