@@ -153,6 +153,7 @@ def check(file, count):
         "torchGradientErrorMax": worst(own_gradients, reference),
         "stepsError": together(theirs[1], trained),
         "torchStepsError": together(own_weights, trained),
+        "stepsErrorToFloat32": together(theirs[1], own_weights),
         "stepsErrorMax": worst(theirs[1], trained),
         "torchStepsErrorMax": worst(own_weights, trained),
         "losses": losses,
