@@ -11,7 +11,7 @@ import { GraftError } from '@graft/core/error';
 import { seedFrom } from '@graft/core/random';
 import type { RoundPolicy } from '@graft/models/pipeline/schedule/round-policy';
 import { signingKeyFromSeed, type SigningKey } from '@graft/protos/identity/keys';
-import { signRelease } from '@graft/protos/identity/signatures';
+import { signRelease } from '@graft/protos/identity/signatures.adapter';
 
 import { openBlobDirectory } from '../blobs/blob-directory.adapter.js';
 import type { BlobStore } from '../blobs/blob-store.js';
