@@ -11,6 +11,7 @@ import { ReleasesController } from '../releases/releases.controller.js';
 import { RunsController } from '../runs/runs.controller.js';
 import { HealthController, MetricsController, SystemController } from '../system/system.controller.js';
 import { TasksController } from '../tasks/tasks.controller.js';
+import { UpkeepController } from '../upkeep/upkeep.controller.js';
 import { SERVICES, type Services } from './services.js';
 
 /** Nest names a module by a class. */
@@ -31,6 +32,7 @@ const controllers = [
   MetricsController,
   SystemController,
   TasksController,
+  UpkeepController,
 ];
 
 export function apiModule(services: Services): DynamicModule {

@@ -10,6 +10,7 @@ import type { Releases } from '../releases/releases.js';
 import type { Runs } from '../runs/runs.js';
 import type { Health, Metrics, SystemReport } from '../system/system.js';
 import type { Tasks } from '../tasks/tasks.js';
+import type { Upkeep } from '../upkeep/upkeep.js';
 
 export interface Services {
   readonly agents: Agents;
@@ -22,6 +23,7 @@ export interface Services {
   readonly rounds: Pick<Rounds, 'start' | 'stop'>;
   readonly runs: Runs;
   readonly tasks: Tasks;
+  readonly upkeep: Upkeep;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly system: () => SystemReport;

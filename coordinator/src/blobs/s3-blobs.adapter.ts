@@ -18,14 +18,13 @@ import { pauseBefore } from '../store/pause.adapter.js';
 import type { BlobStore, Swept } from './blob-store.js';
 import type { LocalCopies } from './local-copies.adapter.js';
 import type { S3Objects, StoredObject } from './s3-objects.adapter.js';
+import { noteUseMs } from './shelf.js';
 
 const { chunkBytes } = limits;
 /** What one request brings. */
 const rangeChunks = 8;
 /** Uploads whose progress is remembered; others are listed again. */
 const rememberedUploads = 1_000;
-/** The use of a blob is noted once in this time: a sweep spares what was used lately. */
-const noteUseMs = 3_600_000;
 const attempts = 5;
 const backoff = { firstMs: 100, longestMs: 2_000 };
 

@@ -1,4 +1,4 @@
-import { blobsIn, filesInPlace, lending } from './worker-files.js';
+import { blobsIn, lending } from './worker-files.js';
 
 const hash = (digit: string): string => digit.repeat(64);
 
@@ -15,11 +15,21 @@ test('blobs are found wherever a call names them, and nothing else is taken for 
   expect(blobsIn('text')).toEqual([]);
 });
 
-test('a worker on a blob directory is called as it is', async () => {
+test('a worker is called while its files are lent', async () => {
+  const order: string[] = [];
   const host = {
-    call: async (name: string, input: unknown) => `${name} ${String(input)}`,
+    call: async (name: string, input: unknown) => order.push(`${name} ${String(input)}`),
     close: async () => undefined,
   };
-  const lent = lending(filesInPlace('/blobs'), host);
-  expect(await lent.call('fold', 7)).toBe('fold 7');
+  const files = {
+    directory: '/blobs',
+    lend: async <T>(input: unknown, call: () => Promise<T>): Promise<T> => {
+      order.push(`lend ${String(input)}`);
+      const answer = await call();
+      order.push('store');
+      return answer;
+    },
+  };
+  await lending(files, host).call('fold', 7);
+  expect(order).toEqual(['lend 7', 'fold 7', 'store']);
 });

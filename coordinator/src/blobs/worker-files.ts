@@ -8,9 +8,6 @@ export interface WorkerFiles {
   lend<T>(input: unknown, call: () => Promise<T>): Promise<T>;
 }
 
-/** The directory is the store. */
-export const filesInPlace = (directory: string): WorkerFiles => ({ directory, lend: (_, call) => call() });
-
 /** A worker whose every call has its files. */
 export const lending = (files: WorkerFiles, host: CallHost): CallHost => ({
   call: (name, input) => files.lend(input, () => host.call(name, input)),

@@ -36,6 +36,7 @@ import { createServices } from './services.driver.js';
 import { openTelemetry } from './telemetry.driver.js';
 import { startTransfers, type Transfers } from '../transfers/transfers.driver.js';
 import { systemTimers } from './timers.adapter.js';
+import { createUpkeep } from '../upkeep/create-upkeep.driver.js';
 import { version } from './version.js';
 
 export interface Coordinator {
@@ -50,7 +51,7 @@ const graceMs = 5_000;
 /** When agents come back after a planned stop; each adds its own jitter. */
 const reconnectAfterMs = 1_000;
 
-/** 20 sites behind one address may enrol at once; then one every 3 seconds. */
+/** 20 attempts from one address may fail at once; then one every 3 seconds. */
 const enrolmentRate = { burst: 20, refillMs: 3_000, addresses: 10_000 };
 
 const clock: Clock = { nowMs: () => Date.now() };
@@ -83,7 +84,7 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const keys = await loadKeys(directory, startedAtMs, asked.keys);
   const caFingerprint = fingerprint(keys.ca.certificatePem);
 
-  const { files, place, ...opened } = await openBlobs(directory, asked);
+  const { files, shelf, place, ...opened } = await openBlobs(directory, asked);
   closers.push(async () => opened.close());
   const blobs = observedBlobs(opened.blobs, telemetry);
   const { db: url, leaseMs } = asked;
@@ -107,8 +108,11 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   let isReady = true;
   const accessKeys = apiKeys(db, clock);
   if (await ensureFirstKey(directory, accessKeys)) log.info({ directory }, 'the first API key is in admin.key');
+  const upkeep = createUpkeep({ ...parts, shelf, directory, settings: asked, version, timers: systemTimers });
+  closers.push(async () => upkeep.close());
   const services = createServices({
     ...parts,
+    upkeep,
     accessKeys,
     engine,
     eventLoop,

@@ -22,11 +22,13 @@ import type { Metrics, SystemReport } from '../system/system.js';
 import { tasksRepository } from '../tasks/tasks.repository.js';
 import type { Engine, EngineOptions } from './engine.driver.js';
 import type { Replica } from './replica.driver.js';
+import type { Upkeep } from '../upkeep/upkeep.js';
 import { version } from './version.js';
 
 export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'files' | 'clock' | 'log' | 'replica'> {
   readonly engine: Engine;
   readonly accessKeys: ApiKeys;
+  readonly upkeep: Upkeep;
   readonly eventLoop: EventLoopDelay;
   readonly metrics: Metrics;
   readonly startedAtMs: number;
@@ -66,6 +68,7 @@ export function createServices(options: ServicesOptions): Services {
         await sql`select 1`.execute(db);
       },
     },
+    upkeep: options.upkeep,
     metrics: options.metrics,
     system: () => systemReport(options),
   };
