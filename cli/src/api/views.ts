@@ -68,6 +68,7 @@ export interface RoundAgentView {
   readonly message?: string;
   readonly exampleCount?: number;
   readonly loss?: number;
+  readonly initialLoss?: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly seconds?: number;

@@ -57,6 +57,12 @@ function restLine(rest: readonly AgentRow[]): string {
   return `and ${rest.length} more: ${counts.join(', ')}; --all shows them`;
 }
 
+/** A rehearsal trains nothing: its zeros are no measures. */
+export const hasTrained = ({ loss = 0, initialLoss = 0, trainSeconds = 0 }: RoundAgentView): boolean =>
+  loss !== 0 || initialLoss !== 0 || trainSeconds !== 0;
+const told = (record: RoundAgentView, value: number | undefined): number | undefined =>
+  hasTrained(record) ? value : undefined;
+
 const number = (value: number | undefined, digits: number): string => value?.toFixed(digits) ?? '';
 const spent = (value: number | undefined): string => (value === undefined ? '' : seconds(value));
 const moved = (value: number): string => (value === 0 ? '' : bytes(value));
@@ -67,14 +73,19 @@ const columns: readonly Column<AgentRow>[] = [
   { title: 'try', rank: 8, isNumber: true, cell: ({ record }) => (record.attempt > 1 ? String(record.attempt) : '') },
   { title: 'doing', rank: 1, cell: doing },
   { title: 'examples', rank: 4, isNumber: true, cell: ({ record }) => number(record.exampleCount, 0) },
-  { title: 'loss', rank: 3, isNumber: true, cell: ({ record, live }) => number(record.loss ?? lossOf(live), 3) },
+  {
+    title: 'loss',
+    rank: 3,
+    isNumber: true,
+    cell: ({ record, live }) => number(told(record, record.loss) ?? lossOf(live), 3),
+  },
   { title: 'up', rank: 5, isNumber: true, cell: ({ record }) => moved(record.bytesUp) },
   { title: 'down', rank: 6, isNumber: true, cell: ({ record }) => moved(record.bytesDown) },
   { title: 'took', rank: 2, isNumber: true, cell: ({ record }) => spent(record.seconds) },
-  { title: 'fetch', rank: 9, isNumber: true, cell: ({ record }) => spent(record.fetchSeconds) },
-  { title: 'features', rank: 10, isNumber: true, cell: ({ record }) => spent(record.featureSeconds) },
-  { title: 'train', rank: 7, isNumber: true, cell: ({ record }) => spent(record.trainSeconds) },
-  { title: 'seal', rank: 11, isNumber: true, cell: ({ record }) => spent(record.sealSeconds) },
+  { title: 'fetch', rank: 9, isNumber: true, cell: ({ record }) => spent(told(record, record.fetchSeconds)) },
+  { title: 'features', rank: 10, isNumber: true, cell: ({ record }) => spent(told(record, record.featureSeconds)) },
+  { title: 'train', rank: 7, isNumber: true, cell: ({ record }) => spent(told(record, record.trainSeconds)) },
+  { title: 'seal', rank: 11, isNumber: true, cell: ({ record }) => spent(told(record, record.sealSeconds)) },
   { title: 'rest', rank: 12, isNumber: true, cell: ({ record }) => spent(restSeconds(record)) },
   { title: 'stale', rank: 5.5, isNumber: true, cell: ({ record }) => staleness(record) },
   { title: 'why', rank: 0, least: 13, cell: why },
@@ -94,7 +105,7 @@ const lossOf = (live: Live | undefined): number | undefined => (live?.activity =
 
 /** From plan to answer, without the parts that the agent told: waiting, upload and report. */
 function restSeconds(record: RoundAgentView): number | undefined {
-  if (record.seconds === undefined || record.trainSeconds === undefined) return undefined;
+  if (record.seconds === undefined || record.trainSeconds === undefined || !hasTrained(record)) return undefined;
   const { fetchSeconds = 0, featureSeconds = 0, trainSeconds, sealSeconds = 0 } = record;
   return Math.max(0, record.seconds - fetchSeconds - featureSeconds - trainSeconds - sealSeconds);
 }

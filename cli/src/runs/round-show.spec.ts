@@ -62,6 +62,7 @@ test('what an agent wrote cannot move the cursor, colour the screen or forge a l
       const lines = roundShow(runOf(), { ...round, record: { ...round.record, agents } }, options(width));
       for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
     }),
+    { numRuns: 30 },
   );
 });
 

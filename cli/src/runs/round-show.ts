@@ -2,7 +2,7 @@
 import type { RoundDetail, RoundView, RunView } from '../api/views.js';
 import { plain, wrap } from '../output/fit-table.js';
 import { bytes, seconds, share, timestamp } from '../output/format.js';
-import { agentLines, agentRows } from './agent-rows.js';
+import { agentLines, agentRows, hasTrained } from './agent-rows.js';
 import { phasesShown } from './round-line.js';
 
 export interface ShowOptions {
@@ -110,7 +110,9 @@ function totals({ record }: RoundView): string {
     `up ${bytes(record.bytesUp)}`,
     `down ${bytes(record.bytesDown)}`,
     ...(examples > 0 ? [`${examples} examples`] : []),
-    ...(record.trainingLoss === undefined ? [] : [`training loss ${record.trainingLoss.toFixed(4)}`]),
+    ...(record.trainingLoss === undefined || !accepted.some(hasTrained)
+      ? []
+      : [`training loss ${record.trainingLoss.toFixed(4)}`]),
   ].join(', ');
 }
 

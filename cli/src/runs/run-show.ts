@@ -3,6 +3,7 @@ import type { RoundView, RunView } from '../api/views.js';
 import { fitTable, plain, wrap, type Column } from '../output/fit-table.js';
 import { bytes, seconds, share, timestamp } from '../output/format.js';
 import { roundSeconds } from './round-line.js';
+import { hasTrained } from './agent-rows.js';
 import { fieldIn, phaseLines, type ShowOptions } from './round-show.js';
 
 const isOver = (run: RunView): boolean => run.finishedAtMs !== undefined;
@@ -68,7 +69,13 @@ const columns: readonly Column<RoundView>[] = [
   },
   { title: 'worst site', rank: 6, isNumber: true, cell: (round) => worst(bestOf(round)?.worstSiteAccuracy) },
   { title: 'loss', rank: 3, isNumber: true, cell: (round) => bestOf(round)?.loss.toFixed(3) ?? '' },
-  { title: 'training loss', rank: 5, isNumber: true, cell: ({ record }) => record.trainingLoss?.toFixed(3) ?? '' },
+  {
+    title: 'training loss',
+    rank: 5,
+    isNumber: true,
+    cell: ({ record }) =>
+      Object.values(record.agents).some(hasTrained) ? (record.trainingLoss?.toFixed(3) ?? '') : '',
+  },
   { title: 'up', rank: 4, isNumber: true, cell: ({ record }) => bytes(record.bytesUp) },
   { title: 'down', rank: 4, isNumber: true, cell: ({ record }) => bytes(record.bytesDown) },
   { title: 'took', rank: 2, isNumber: true, cell: (round) => taken(roundSeconds(round)) },

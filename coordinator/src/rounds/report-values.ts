@@ -29,8 +29,7 @@ export function summaryOf(manifest: UpdateManifest, norm: number): UpdateSummary
     bytes: finite(manifest.ciphertext?.sizeBytes ?? 0),
     trainMs: finite(training?.trainMs ?? 0),
     featureMs: finite(training?.featureMs ?? 0),
-    fetchMs: finite(training?.fetchMs ?? 0),
-    sealMs: finite(training?.sealMs ?? 0),
+    ...(training && { fetchMs: finite(training.fetchMs ?? 0), sealMs: finite(training.sealMs ?? 0) }),
   };
 }
 

@@ -71,8 +71,8 @@ function noteEffects(
 }
 
 function noteStep(before: RunState, result: Step, context: EventContext, observe: ObserveRounds): void {
-  notePhases(before, result.state, observe);
   noteReport(before, result, context, observe);
+  notePhases(before, result.state, observe);
   noteDecision(before, result.state, observe);
   noteStatus(before, result.state, observe);
 }
@@ -87,6 +87,8 @@ function notePhases(before: RunState, after: RunState, { telemetry, log, tracepa
     telemetry.span(`phase ${phase}`, { parent, startMs, attributes: { ...place, phase } }).end(undefined, endMs);
   }
   if (after.phase === before.phase && after.round === before.round && after.attempt === before.attempt) return;
+  // How a try ended has a line of its own.
+  if (decided(before, after) !== undefined) return;
   const agents = Object.keys(after.members).length;
   log.info({ ...place, phase: after.phase, ...(agents > 0 && { agents }) }, `round ${after.round}: ${after.phase}`);
 }
