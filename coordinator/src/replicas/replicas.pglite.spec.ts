@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { openStore, type Store } from '../store/open-store.driver.js';
+import { foldJobsContract } from './folds/fold-jobs.contract.js';
 import { replicasContract } from './replicas.contract.js';
 
 let directory: string;
@@ -20,3 +21,4 @@ afterAll(async () => {
 });
 
 replicasContract(() => store);
+foldJobsContract(() => store);

@@ -273,7 +273,7 @@ export async function federation<Store extends FederationStore>(
 }
 
 /** Models without models: parts that are blobs of text, measures that are always the same. */
-function fakeWork(store: (bytes: Uint8Array) => BlobRef): ModelWork {
+export function fakeWork(store: (bytes: Uint8Array) => BlobRef): ModelWork {
   const weights = new Float32Array(parameterCount);
   const vector = tensor('float32', [parameterCount], weights);
   const layoutHash = sha256(Buffer.from(canonicalLayout(layoutOf([['w', [parameterCount]]]))));
