@@ -10,7 +10,7 @@ import { chunkCount, chunkRange } from '@graft/protos/chunks';
 import { enrolmentClient, federationClient } from '@graft/protos/clients.adapter';
 import { agreementKeyFromSeed, signingKeyFromSeed } from '@graft/protos/identity/keys';
 import { randomSeed } from '@graft/protos/identity/random.adapter';
-import { signEnrolment, signUpdate } from '@graft/protos/identity/signatures';
+import { signEnrolment, signUpdate } from '@graft/protos/identity/signatures.adapter';
 import { encodeUpdateManifest } from '@graft/protos/message-codec.adapter';
 import { createSealer, plaintextChunks } from '@graft/protos/sealed/seal.adapter';
 import { createCsr } from '@graft/protos/trust/csr.adapter';
