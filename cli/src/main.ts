@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 
 import { terminal } from './commands/context.driver.js';
+import { registerBackup } from './commands/backup.driver.js';
 import { registerCoordinator } from './commands/coordinator.driver.js';
 import { registerDemo } from './commands/demo.driver.js';
 import { registerDoctor } from './commands/doctor.driver.js';
@@ -46,6 +47,7 @@ registerSite(program);
 registerRelease(program);
 registerSample(program);
 registerSimulate(program);
+registerBackup(program);
 registerDoctor(program);
 
 /** Bad arguments end with 4, as everywhere; help and version with 0. */

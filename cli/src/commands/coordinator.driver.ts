@@ -27,6 +27,9 @@ interface InitOptions {
   readonly grpcPort?: number;
   readonly enrolPort?: number;
   readonly db?: string;
+  readonly blobs?: string;
+  readonly blobsEndpoint?: string;
+  readonly blobsRegion?: string;
 }
 
 export function registerCoordinator(program: Command): void {
@@ -45,6 +48,9 @@ export function registerCoordinator(program: Command): void {
     .option('--grpc-port <port>', 'port that enrolled agents call', port)
     .option('--enrol-port <port>', 'port that new agents call', port)
     .option('--db <url>', 'a PostgreSQL URL; without it the embedded database')
+    .option('--blobs <place>', 's3://BUCKET/PREFIX; without it the directory')
+    .option('--blobs-endpoint <url>', 'an S3 server other than Amazon’s')
+    .option('--blobs-region <region>', 'region of the bucket')
     .action(
       action<InitOptions>(async ({ options, output }) => {
         const directory = coordinatorDirectory(options);
@@ -62,6 +68,9 @@ export function registerCoordinator(program: Command): void {
           ...(options.grpcPort !== undefined && { grpcPort: options.grpcPort }),
           ...(options.enrolPort !== undefined && { enrolPort: options.enrolPort }),
           ...(options.db !== undefined && { database: options.db }),
+          ...(options.blobs !== undefined && { blobs: options.blobs }),
+          ...(options.blobsEndpoint !== undefined && { blobsEndpoint: options.blobsEndpoint }),
+          ...(options.blobsRegion !== undefined && { blobsRegion: options.blobsRegion }),
         };
         await writeSettings(directory, settings);
         output.result({ directory, settings }, [

@@ -8,7 +8,7 @@ import type { AgentView } from '../api/views.js';
 import { describeError } from '../output/output.js';
 import { bytes } from '../output/format.js';
 import { table } from '../output/table.js';
-import { readSettings, runningCoordinator } from '../processes/coordinator.driver.js';
+import { readSettings, runningCoordinator, type Settings } from '../processes/coordinator.driver.js';
 import { action, connect, coordinatorDirectory, type GlobalOptions } from './context.driver.js';
 import { checkProviders } from './provider-check.driver.js';
 import { checkTfjs } from './tfjs-check.driver.js';
@@ -24,6 +24,15 @@ interface Check {
 
 const leastNode = [20, 19] as const;
 const leastFreeBytes = 1e9;
+
+/** Where everything is kept, without the password that a URL may hold. */
+function storesOf({ database, blobs, blobsEndpoint }: Settings): string {
+  const url = database !== undefined && URL.canParse(database) ? new URL(database) : undefined;
+  const server = url === undefined ? 'PostgreSQL' : `PostgreSQL at ${url.host}${url.pathname}`;
+  const place = database === undefined ? 'embedded' : server;
+  const bucket = `${blobs}${blobsEndpoint === undefined ? '' : ` at ${blobsEndpoint}`}`;
+  return `database ${place}; blobs ${blobs === undefined ? 'in the directory' : bucket}`;
+}
 
 async function checks(options: GlobalOptions): Promise<Check[]> {
   const directory = coordinatorDirectory(options);
@@ -48,6 +57,7 @@ async function checks(options: GlobalOptions): Promise<Check[]> {
       name: 'disk',
       message: `${bytes(free)} free (at least ${bytes(leastFreeBytes)})`,
     });
+    result.push({ result: 'PASS', name: 'stores', message: storesOf(settings) });
     const running = await runningCoordinator(directory);
     result.push(
       running === undefined

@@ -14,6 +14,7 @@ const locate = createRequire(import.meta.url);
 /** The built entry files that this command starts. */
 export const programs = {
   coordinator: () => locate.resolve('@graft/coordinator/main'),
+  upkeep: () => locate.resolve('@graft/coordinator/backup/backup.main'),
   agent: () => locate.resolve('@graft/client-agent/main'),
   simulation: () => locate.resolve('@graft/coordinator/simulate/simulate.main'),
 };

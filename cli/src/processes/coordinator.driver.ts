@@ -21,6 +21,10 @@ export const settingsSchema = z.strictObject({
   enrolPort: port,
   /** A PostgreSQL URL; absent for the embedded database. */
   database: z.string().min(1).optional(),
+  /** s3://BUCKET/PREFIX; absent for the directory. Its keys come from the environment. */
+  blobs: z.string().min(1).optional(),
+  blobsEndpoint: z.string().min(1).optional(),
+  blobsRegion: z.string().min(1).optional(),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
@@ -64,6 +68,9 @@ export function coordinatorArguments(directory: string, settings: Settings): str
     `--grpc-port=${settings.grpcPort}`,
     `--enrol-port=${settings.enrolPort}`,
     ...(settings.database === undefined ? [] : [`--db=${settings.database}`]),
+    ...(settings.blobs === undefined ? [] : [`--blobs=${settings.blobs}`]),
+    ...(settings.blobsEndpoint === undefined ? [] : [`--blobs-endpoint=${settings.blobsEndpoint}`]),
+    ...(settings.blobsRegion === undefined ? [] : [`--blobs-region=${settings.blobsRegion}`]),
   ];
 }
 

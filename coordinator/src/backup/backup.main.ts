@@ -39,7 +39,8 @@ async function work(): Promise<object> {
         atMs: Date.now(),
       };
       const manifest = await writeBackup(source, resolve(folder), passphrase);
-      return { folder: resolve(folder), blobs: manifest.blobs.length, keys: manifest.keys };
+      const sizeBytes = manifest.blobs.reduce((sum, blob) => sum + blob.sizeBytes, 0);
+      return { folder: resolve(folder), blobs: manifest.blobs.length, sizeBytes, keys: manifest.keys };
     } finally {
       close();
     }
