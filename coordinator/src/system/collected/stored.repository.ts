@@ -47,13 +47,14 @@ export function storedMetrics(db: Kysely<Database>): StoredMetrics {
         .select(count)
         .where('settled_at_ms', 'is', null)
         .executeTakeFirst();
+      const [inbox] = await db.selectFrom('inbox').select(count).where('done_at_ms', 'is', null).execute();
       return {
         runs: byValue(runs),
         rounds: byValue(rounds),
         updates: byValue(updates),
         outbox: outbox?.count ?? 0,
         instructions: instructions?.count ?? 0,
-        inbox: 0,
+        inbox: inbox?.count ?? 0,
       };
     },
     openRuns: async (limit) => {
