@@ -2,7 +2,7 @@
  * This coordinator among others on one database. What matters is in rows; signals only make it quick, and every wait for one
  * also looks by itself. Leases end by the database's clock alone.
  */
-import type { Timers } from '@graft/core/clock';
+import type { Clock, Timers } from '@graft/core/clock';
 
 import type { Elsewhere, LocalRuns } from '../rounds/elsewhere.js';
 import type { InstructionHub, Logger } from '../rounds/rounds.js';
@@ -12,6 +12,7 @@ import type { FoldJobs } from './folds/fold-jobs.js';
 import type { Inbox } from './inbox.js';
 import { mailroom } from './mailroom.driver.js';
 import type { Presence } from './presence.js';
+import { recentRuns } from './recent-runs.js';
 import { repeat, type Repeated } from './repeat.js';
 import type { ReplicaTimes } from './replica-times.js';
 import type { RunClaims } from './run-claims.js';
@@ -29,6 +30,7 @@ export interface ClusterPorts {
   readonly hub: Pick<InstructionHub, 'wake'>;
   /** Bytes that passed at this replica. */
   readonly meter: TransferMeter;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
   readonly times: ReplicaTimes;
@@ -65,7 +67,7 @@ export function cluster(ports: ClusterPorts): Cluster {
     timers,
     logger,
     times,
-    isOpen: async (runId) => (await claims.stored(runId)) !== undefined,
+    isOpen: (runId) => claims.isOpen(runId),
   });
   const share = activityShare(ports.id, signals, { meter: ports.meter, local: () => local });
 
@@ -159,7 +161,8 @@ export function cluster(ports: ClusterPorts): Cluster {
   return {
     known: who.known,
     isStopping: () => draining,
-    stored: (runId) => claims.stored(runId),
+    stored: recentRuns((runId) => claims.stored(runId), ports.clock),
+    isOpen: (runId) => claims.isOpen(runId),
     training: (agentId) => claims.training(agentId),
     confirm: (lease) => claims.confirm(lease),
     send: (runId, key, message) => mail.send(runId, key, message),

@@ -149,6 +149,7 @@ export async function openEngines({ url, count, agents, shape }: EnginesOptions)
       signals,
       hub,
       meter: { byAgent: () => new Map() },
+      clock,
       timers,
       logger,
       times,

@@ -242,6 +242,7 @@ function claims(store: () => Store): void {
     const { runId, lease, run } = await begin(store());
     await as('one').confirm(lease);
     expect(await as('two').stored(runId)).toEqual(run);
+    expect([await as('two').isOpen(runId), await as('two').isOpen('another')]).toEqual([true, false]);
     await expire(store(), runId);
     await as('one').confirm(lease);
     await as('two').claimFree(1_000);

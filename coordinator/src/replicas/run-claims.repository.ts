@@ -54,6 +54,7 @@ export function runClaims(db: Kysely<Database>, { owner, leaseMs }: RunClaimsOpt
       const run = db.selectFrom('runs').select('state').where('id', '=', runId).where('open', '=', true);
       return (await run.executeTakeFirst())?.state as StoredRun | undefined;
     },
+    isOpen: async (runId) => (await open().where('id', '=', runId).executeTakeFirst()) !== undefined,
     training: async (agentId) => {
       const rows = await db
         .selectFrom('runs')

@@ -13,6 +13,7 @@ export interface RunClaims {
   confirm(lease: Lease): Promise<void>;
   /** An open run as it is stored, whoever owns it. */
   stored(runId: string): Promise<StoredRun | undefined>;
+  isOpen(runId: string): Promise<boolean>;
   /** Open runs that wait for this agent's update, as they are stored. */
   training(agentId: string): Promise<readonly StoredRun[]>;
 }

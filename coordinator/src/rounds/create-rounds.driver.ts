@@ -154,8 +154,7 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
     start,
     resume,
     stop: async (runId, reason) => {
-      const isOpen = (await runs.look(runId)) !== undefined;
-      const answer = isOpen ? await runs.tell(runId, 'stop', { kind: 'stop', reason }) : undefined;
+      const answer = (await runs.isOpen(runId)) ? await runs.tell(runId, 'stop', { kind: 'stop', reason }) : undefined;
       if (answer === undefined) await checkOver(runId, store);
     },
     reportUpdate: (agentId, manifest, signature) => receiveUpdate(agentId, { manifest, signature }, reports),

@@ -10,8 +10,12 @@ import type { RunOwner } from './run-owner.driver.js';
 import type { TransferMeter } from './transferred.js';
 
 export interface Elsewhere {
-  /** An open run as it is stored, whoever owns it. */
-  stored(runId: string): Promise<StoredRun | undefined>;
+  /**
+   * An open run as it is stored, whoever owns it.
+   * @param round where one is given, what was read of this round a moment ago will do: the owner decides anyway
+   */
+  stored(runId: string, round?: number): Promise<StoredRun | undefined>;
+  isOpen(runId: string): Promise<boolean>;
   /** Open runs that wait for this agent's update. */
   training(agentId: string): Promise<readonly StoredRun[]>;
   /**

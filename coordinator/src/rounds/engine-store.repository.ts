@@ -46,7 +46,7 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
   const sources = rowSources(options);
   return {
     ...library(db),
-    ...reports(db, clock),
+    ...reports(db, clock, announce),
     create: async (run) => {
       const { runId, taskId } = run.machine.plan;
       await db
@@ -228,6 +228,7 @@ function library(db: Kysely<Database>): Pick<EngineStore, 'task' | 'model' | 'si
 function reports(
   db: Kysely<Database>,
   clock: Clock,
+  announce: EngineStoreOptions['announce'],
 ): Pick<EngineStore, 'updates' | 'wasAccepted' | 'instruction' | 'settleInstall'> {
   return {
     updates: async (runId, round, nonces) => {
@@ -288,6 +289,7 @@ function reports(
             data: JSON.stringify({ agentId, ...(failed !== undefined && { reason: failed }) }),
           })
           .execute();
+        await announce?.(transaction, { wake: [], events: 1 });
       }),
   };
 }

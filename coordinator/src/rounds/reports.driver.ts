@@ -40,7 +40,7 @@ export async function receiveUpdate(
   const { manifest } = read;
   const { runId, round } = manifest;
   const { nonce } = summaryOf(manifest, 0);
-  const run = await runs.look(runId);
+  const run = await runs.look(runId, round);
   // An update of a round that is over gets the same verdict as then where it was accepted.
   const isPast = run === undefined || round < run.machine.round;
   if (isPast && (await store.wasAccepted({ runId, round, agentId, nonce }))) return acceptedVerdict;
@@ -112,7 +112,7 @@ export async function receiveFailure(
     await store.settleInstall(id, agentId, { failed: `${code}: ${message}` });
     return acceptedVerdict;
   }
-  if ((await runs.look(runId)) === undefined) return unknownRun(runId, store);
+  if (!(await runs.isOpen(runId))) return unknownRun(runId, store);
   const key = `failure/${round}/${agentId}/${id}`;
   const answer = await runs.tell(runId, key, { kind: 'failure', agentId, round, code, message });
   if (answer === undefined) return unknownRun(runId, store);
@@ -125,7 +125,7 @@ export async function receiveEvaluation(
   { store, runs }: ReportDependencies,
 ): Promise<Verdict> {
   const { runId, round } = report;
-  if ((await runs.look(runId)) === undefined) return unknownRun(runId, store);
+  if (!(await runs.isOpen(runId))) return unknownRun(runId, store);
   const measures = cleanMeasures(report);
   const key = `evaluation/${round}/${agentId}/${shorten(report.instructionId, 64)}`;
   const answer = await runs.tell(

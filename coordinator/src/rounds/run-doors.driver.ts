@@ -11,8 +11,13 @@ import type { Answer, RunMessage, UpdateMessage } from './run-message.js';
 import type { RunOwner, Untimed } from './run-owner.driver.js';
 
 export interface RunDoors {
-  /** An open run, as its owner has it or as it is stored; undefined where none is to be reached. */
-  look(runId: string): Promise<StoredRun | undefined>;
+  /**
+   * An open run, as its owner has it or as it was stored a moment ago; undefined where none is to be reached.
+   * @param round that is asked for
+   */
+  look(runId: string, round: number): Promise<StoredRun | undefined>;
+  /** Whether there is such a run. */
+  isOpen(runId: string): Promise<boolean>;
   /** Runs that wait for this agent's update. */
   training(agentId: string): Promise<readonly StoredRun[]>;
   /** Tells a run; undefined where it takes no messages any more. @param key stays the same when the message is sent again */
@@ -22,7 +27,8 @@ export interface RunDoors {
 /** @param elsewhere absent where this coordinator is alone: then a run that is not owned here is not to be reached */
 export function runDoors(owners: ReadonlyMap<string, RunOwner>, elsewhere?: Elsewhere): RunDoors {
   return {
-    look: async (runId) => owners.get(runId)?.current() ?? elsewhere?.stored(runId),
+    look: async (runId, round) => owners.get(runId)?.current() ?? elsewhere?.stored(runId, round),
+    isOpen: async (runId) => owners.has(runId) || ((await elsewhere?.isOpen(runId)) ?? false),
     training: async (agentId) => {
       const here = [...owners.values()].map((owner) => owner.current());
       const known = new Set(here.map(({ machine }) => machine.plan.runId));

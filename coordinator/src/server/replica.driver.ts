@@ -86,6 +86,7 @@ export async function openReplica({ db, url, keys, blobs, leaseMs, log }: Replic
       const others = cluster({
         ...of,
         id,
+        clock,
         presence: presenceRepository(db, { id, version, leaseMs }),
         inbox: inboxRepository(db),
         claims,
