@@ -12,7 +12,7 @@ import { openBlobCache } from '@graft/client-agent/daemon/blob-cache.adapter';
 import { agentTransfers } from '@graft/client-agent/transfers/agent-transfers.adapter';
 import { systemTime } from '@graft/client-agent/transfers/system-time.adapter';
 import { openBlobDirectory } from '@graft/coordinator/blobs/blob-directory.adapter';
-import { agentId, planFor, startTransferServer } from '@graft/coordinator/transfers/transfer-server.contract';
+import { agentId, planFor, startTransferServer } from '../../coordinator/src/transfers/transfer-server.contract.js';
 import { federationClient } from '@graft/protos/clients.adapter';
 
 const [role = '', directory = ''] = process.argv.slice(2);
