@@ -4,6 +4,7 @@ import { isOpen } from '../../coordinator/src/rounds/machine/state.js';
 import { checkContents } from './invariants/contents.js';
 import { checkEnd, patienceMs } from './invariants/end.js';
 import { createLedger } from './invariants/ledger.js';
+import { checkPresence } from './invariants/presence.js';
 import type { Input } from './input.js';
 import { applyOp, type Stage } from './operations.js';
 import { openSimulatedStore } from './stores/open-simulated-store.js';
@@ -85,11 +86,13 @@ async function createStage({ seed, config }: Input): Promise<Stage> {
 
 async function play({ ops }: Input, stage: Stage): Promise<void> {
   const { world, supervisor, agents, operator } = stage;
-  const { scheduler, ledger, store, blobs } = world;
+  const { scheduler, ledger, store } = world;
   const check = async (): Promise<void> => {
     const violation = ledger.violation();
     if (violation !== undefined) throw violation;
-    checkContents(await store.contents(), blobs, ledger);
+    const contents = await store.contents();
+    checkContents(contents, world);
+    checkPresence(contents, world);
   };
   supervisor.startLater(0);
   for (const agent of agents) agent.up();
@@ -122,7 +125,7 @@ async function calmDown(stage: Stage, check: () => Promise<void>): Promise<void>
     await scheduler.run(scheduler.nowMs() + 30_000, () => ledger.violation() !== undefined);
     await check();
     const { runs } = await store.contents();
-    isOver = !operator.isBusy() && runs.every(({ run }) => !isOpen(run.machine));
+    isOver = !operator.isBusy() && !supervisor.isBusy() && runs.every(({ run }) => !isOpen(run.machine));
   }
   await scheduler.run(scheduler.nowMs() + 120_000, () => ledger.violation() !== undefined);
   await check();

@@ -1,17 +1,23 @@
 /** What must hold of the stored rows at any moment, whatever happened before. */
 import type { RoundRecord } from '../../../coordinator/src/rounds/machine/record.js';
 import type { RunState } from '../../../coordinator/src/rounds/machine/state.js';
-import { agentId } from '../input.js';
+import { agentId, type Config } from '../input.js';
 import type { Contents } from '../stores/simulated-store.js';
 import { demand } from '../world/violation.js';
 import { countsIn, type VirtualBlobs } from '../world/weights.js';
 import type { Ledger } from './ledger.js';
 
-export function checkContents(contents: Contents, blobs: VirtualBlobs, ledger: Ledger): void {
+export interface Checked {
+  readonly config: Config;
+  readonly blobs: VirtualBlobs;
+  readonly ledger: Ledger;
+}
+
+export function checkContents(contents: Contents, { config, blobs, ledger }: Checked): void {
   for (const { runId, run } of contents.runs) {
     checkCommits(contents, runId, run.machine);
     const records = contents.records.filter((each) => each.runId === runId);
-    for (const { record } of records) checkRecord(record, run.machine);
+    for (const { record } of records) checkRecord(record, config);
     checkSums(contents, runId, blobs);
     if (ledger.stoppedRuns().has(runId)) {
       const { status } = run.machine;
@@ -41,7 +47,7 @@ function checkCommits(contents: Contents, runId: string, { committedRounds, base
   demand(released.sort().join() === passed.sort().join(), 'one release for each gate that was passed', saidReleases);
 }
 
-function checkRecord({ round, agents, updates, phase, aggregation, refusals }: RoundRecord, { plan }: RunState): void {
+function checkRecord({ round, agents, updates, phase, aggregation, refusals }: RoundRecord, { cohort }: Config): void {
   const states = Object.values(agents).map(({ state }) => state);
   const decided = updates.accepted + updates.refused + updates.failed + updates.lost + updates.stragglers;
   const open = states.filter((state) => state === 'selected' || state === 'training').length;
@@ -54,7 +60,7 @@ function checkRecord({ round, agents, updates, phase, aggregation, refusals }: R
   );
   if (phase !== 'committed') return;
   demand(open === 0, 'nobody is awaited in a committed round', said);
-  demand(updates.accepted >= plan.cohort.min, 'a commit has at least the minimum', said);
+  demand(updates.accepted >= cohort.min, 'a commit has at least the minimum', said);
   const folded = aggregation?.updateCount ?? 0;
   demand(folded === updates.accepted, 'what is accepted is folded', () => `${said()}, ${folded} were folded`);
 }

@@ -40,6 +40,8 @@ export interface Ledger {
   /** An operator was told that the run is stopped. */
   stopped(runId: string): void;
   stoppedRuns(): ReadonlySet<string>;
+  /** The process that may write a run. */
+  holderOf(runId: string): string | undefined;
   verdicts(): Readonly<Record<string, number>>;
 }
 
@@ -157,6 +159,7 @@ export function createLedger(): Ledger {
     promised: () => promised,
     stopped: (runId) => void stopped.add(runId),
     stoppedRuns: () => stopped,
+    holderOf: (runId) => runs.get(runId)?.holder,
     verdicts: () => verdicts,
   };
 }

@@ -18,6 +18,9 @@ export interface CoordinatorProcess {
   readonly rounds: Rounds;
   readonly hub: Hub;
   isAlive(): boolean;
+  /** Since when no stream was opened or closed, and no call of the store failed. */
+  quietSinceMs(): number;
+  disturbed(): void;
   /** True once it has taken over its runs and lets agents in. */
   isOpen(): boolean;
   /** Runs in this process: not at all once it is dead, later while it is frozen. Answers a cancel. */
@@ -35,6 +38,7 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
   let alive = true;
   let open = false;
   let frozenUntilMs = -Infinity;
+  let quietSinceMs = scheduler.nowMs();
 
   function after(delayMs: number, label: string, run: () => void | Promise<void>): () => void {
     let cancelled = false;
@@ -76,6 +80,8 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
       return hub;
     },
     isAlive: () => alive,
+    quietSinceMs: () => Math.max(quietSinceMs, frozenUntilMs),
+    disturbed: () => (quietSinceMs = scheduler.nowMs()),
     isOpen: () => alive && open && frozenUntilMs <= scheduler.nowMs(),
     after,
     work,
@@ -88,6 +94,7 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
     freeze: (untilMs) => (frozenUntilMs = Math.max(frozenUntilMs, untilMs)),
     begin: async () => {
       await rounds.resume();
+      ownWorld.disturbed();
       open = true;
     },
   };
@@ -95,9 +102,13 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
   const hub: Hub = createHub({
     unsettled: async (agentId) => store.unsettled(agentId),
     connected: async (agentId, paused) => {
+      ownWorld.disturbed();
       if (paused === '') await rounds.agentConnected(agentId);
     },
-    lost: async (agentId) => rounds.agentLost(agentId),
+    lost: async (agentId) => {
+      ownWorld.disturbed();
+      await rounds.agentLost(agentId);
+    },
     paused: async (agentId, reason) => (reason === '' ? rounds.agentConnected(agentId) : rounds.agentLost(agentId)),
     grants: grants(),
     log: silentLog,

@@ -39,6 +39,7 @@ export function storePort(world: World, process: CoordinatorProcess): ProcessSto
             return;
           }
           const fate = faults.fateOf('store', scheduler.nowMs(), !reads.has(name));
+          if (fate.kind !== 'done' || name === 'create') process.disturbed();
           if (fate.kind === 'disk-full') {
             answer(() => reject(new GraftError('DISK_FULL', 'no space is left for the database')));
           } else if (fate.kind === 'fails') {

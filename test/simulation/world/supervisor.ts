@@ -11,6 +11,8 @@ export interface Supervisor {
   /** As on SIGTERM, and a new one after `downMs`. */
   restart(downMs: number): void;
   freeze(ms: number): void;
+  /** True while a coordinator that stood still, or what it may have begun, is still to be dealt with. */
+  isBusy(): boolean;
   /** Times that a coordinator died or was stopped. */
   deaths(): number;
 }
@@ -25,6 +27,7 @@ export function createSupervisor(world: () => World, agents: readonly VirtualAge
   let current: CoordinatorProcess | undefined;
   let owner = 0;
   let deaths = 0;
+  let frozenOnes = 0;
 
   function start(): void {
     if (current?.isAlive() === true) return;
@@ -55,23 +58,26 @@ export function createSupervisor(world: () => World, agents: readonly VirtualAge
     startLater(downMs);
   }
 
+  function restart(downMs: number): void {
+    const process = current;
+    if (process === undefined || !process.isOpen()) return;
+    const end = (): void => {
+      if (process.isAlive()) crash(process, downMs);
+    };
+    world().scheduler.after(graceMs, 'a stop takes too long', end);
+    void process.hub
+      .drain(1000)
+      .then(async () => process.rounds.shutdown())
+      .then(end, end);
+  }
+
   return {
     current: () => current,
+    isBusy: () => frozenOnes > 0,
+    restart,
     startLater,
     crash,
     deaths: () => deaths,
-    restart: (downMs) => {
-      const process = current;
-      if (process === undefined || !process.isOpen()) return;
-      const end = (): void => {
-        if (process.isAlive()) crash(process, downMs);
-      };
-      world().scheduler.after(graceMs, 'a stop takes too long', end);
-      void process.hub
-        .drain(1000)
-        .then(async () => process.rounds.shutdown())
-        .then(end, end);
-    },
     freeze: (ms) => {
       const frozen = current;
       if (frozen === undefined) return;
@@ -84,8 +90,14 @@ export function createSupervisor(world: () => World, agents: readonly VirtualAge
         owner += 1;
         start();
       });
+      frozenOnes += 1;
       // It wakes, finds that its runs are gone, and is stopped by whoever started the stand-by.
       scheduler.after(ms + graceMs, 'the frozen one is stopped', () => frozen.die());
+      // A run that it began in between is found by who looks again once its lease has ended.
+      scheduler.after(ms + graceMs + takeoverMs, 'the stand-by looks again', () => {
+        frozenOnes -= 1;
+        restart(0);
+      });
     },
   };
 }
