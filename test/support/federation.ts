@@ -85,11 +85,14 @@ export interface ProbeTask {
   readonly parameters: number;
   readonly add: number;
   readonly rounds: number;
+  readonly windowMs?: number;
   readonly cohort: { readonly min: number; readonly goal: number; readonly max: number };
   readonly limits?: { readonly maxExamples: number };
 }
 
 export interface FederationOptions {
+  /** Environment of the coordinator, beside that of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Called with the coordinator's directory before it starts. */
   readonly prepare?: (home: string) => Promise<void>;
   /** Called when every process has ended, before the directory is removed. */
@@ -114,7 +117,7 @@ export async function openFederation(options: FederationOptions = {}): Promise<F
   const home = join(place.path, 'coordinator');
   await mkdir(home);
   await options.prepare?.(home);
-  const coordinator = start(coordinatorProgram, coordinatorArguments(home));
+  const coordinator = start(coordinatorProgram, coordinatorArguments(home), options.env && { env: options.env });
   const agents: Running[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(agents.map(stop));

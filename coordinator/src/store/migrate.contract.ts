@@ -40,7 +40,10 @@ export function migrationContract(fresh: () => Promise<StoreOptions>): void {
     const { db } = keep(await openStore(options));
     expect(await appliedMigrations(db)).toEqual(schemaVersions);
     const run = await db.selectFrom('runs').selectAll().executeTakeFirstOrThrow();
-    expect(run).toMatchObject({ open: true, state: { machine: { phase: 'training' } } });
+    expect(run).toMatchObject({
+      open: true,
+      state: { machine: { phase: 'training', plan: { policy: { kind: 'synchronous' } }, carried: {} } },
+    });
     const rounds = await db.selectFrom('rounds').select(['round', 'phase']).orderBy('round').execute();
     expect(rounds.map(({ phase }) => phase)).toEqual(['committed', 'committed', 'training']);
     expect(await firstBrokenAudit(db)).toBeUndefined();

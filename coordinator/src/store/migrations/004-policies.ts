@@ -6,13 +6,13 @@ import { sql, type Kysely, type Migration } from 'kysely';
 
 const statements = [
   `alter table agents add column tags jsonb not null default '[]'`,
-  `update runs set state = jsonb_set(
-      jsonb_set(state, '{machine,plan}',
-        '{"policy": {"kind": "synchronous"}, "selection": {"tags": [], "order": {"kind": "random"}}, "deadline": {}}'::jsonb
-          || (state #> '{machine,plan}')),
-      '{machine}',
-      '{"carried": {}, "earlierBases": {}, "memory": {"agents": {}, "answerMs": []}}'::jsonb || (state -> 'machine'))
+  `update runs set state = jsonb_set(state, '{machine,plan}',
+      '{"policy": {"kind": "synchronous"}, "selection": {"tags": [], "order": {"kind": "random"}}, "deadline": {}}'::jsonb
+        || (state #> '{machine,plan}'))
     where state #> '{machine,plan}' is not null`,
+  `update runs set state = jsonb_set(state, '{machine}',
+      '{"carried": {}, "earlierBases": {}, "memory": {"agents": {}, "answerMs": []}}'::jsonb || (state -> 'machine'))
+    where state -> 'machine' is not null`,
 ];
 
 export const policies: Migration = {
