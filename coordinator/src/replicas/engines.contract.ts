@@ -93,7 +93,8 @@ export async function openEngines({ url, count, agents, shape }: EnginesOptions)
       );
     sealed.set(key, report);
     last.set(agentId, report);
-    await any().reportUpdate(agentId, report.manifest, report.signature);
+    const { reason } = await any().reportUpdate(agentId, report.manifest, report.signature);
+    if (reason === 'incomplete') throw new Error('to be reported again');
   }
 
   async function replica(i: number): Promise<(typeof replicas)[number]> {
@@ -230,7 +231,7 @@ export async function openEngines({ url, count, agents, shape }: EnginesOptions)
     },
     until: async (what, is) => {
       for (const endMs = Date.now() + 60_000; !(await is());) {
-        if (Date.now() > endMs) throw new Error(`waited a minute for ${what}`);
+        if (Date.now() > endMs) throw new Error(`waited a minute for ${what}: ${await whatIs(first.db)}`);
         await new Promise((done) => setTimeout(done, 50));
       }
     },
@@ -265,6 +266,24 @@ async function fill({ db }: Store, keys: ReadonlyMap<string, { readonly publicKe
       .values({ ...agent, signing_key: key, agreement_key: key })
       .execute();
   }
+}
+
+/** What the database holds, for whoever looks why nothing goes on. */
+async function whatIs(db: Store['db']): Promise<string> {
+  const runs = await db
+    .selectFrom('runs')
+    .select(['id', 'state', 'lease_owner', 'fence'])
+    .where('open', '=', true)
+    .execute();
+  const states = runs.map(({ state, ...run }) => {
+    const { round, attempt, phase, status, reason, members } = (state as StoredRun).machine;
+    return { ...run, round, attempt, phase, status, reason, members };
+  });
+  const waiting = await db.selectFrom('inbox').select(['run_id', 'key']).where('done_at_ms', 'is', null).execute();
+  const jobs = await db.selectFrom('fold_jobs').select(['place', 'tries', 'failure', 'lease_owner']).execute();
+  const presence = await db.selectFrom('presence').selectAll().execute();
+  const replicas = await db.selectFrom('replicas').selectAll().execute();
+  return JSON.stringify({ nowMs: Date.now(), states, waiting, jobs, presence, replicas });
 }
 
 /** Real timers that can be made to stand still. */

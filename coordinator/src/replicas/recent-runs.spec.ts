@@ -2,16 +2,17 @@ import type { StoredRun } from '../rounds/material.js';
 import { recentRuns } from './recent-runs.js';
 
 /** Only what is read of it. */
-const runOf = (round: number): StoredRun => ({ machine: { round } }) as StoredRun;
+const runOf = (round: number, phase = 'training'): StoredRun => ({ machine: { round, phase } }) as StoredRun;
 
 describe('runs that were read a moment ago', () => {
   let nowMs = 0;
   let round: number | undefined = 1;
+  let phase = 'training';
   let reads = 0;
   const look = recentRuns(
     async () => {
       reads += 1;
-      return round === undefined ? undefined : runOf(round);
+      return round === undefined ? undefined : runOf(round, phase);
     },
     { nowMs: () => nowMs },
   );
@@ -31,6 +32,17 @@ describe('runs that were read a moment ago', () => {
       await look('run', asked);
       expect([atMs, reads]).toEqual([atMs, expected]);
     }
+  });
+
+  test('are read again where their round took no updates yet', async () => {
+    phase = 'selecting';
+    nowMs = 10_000;
+    await look('early', 1);
+    phase = 'training';
+    reads = 0;
+    await look('early', 1);
+    await look('early', 1);
+    expect(reads).toBe(1);
   });
 
   test('are forgotten when they are over, and so are the oldest of many', async () => {

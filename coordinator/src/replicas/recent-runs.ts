@@ -7,7 +7,7 @@ import type { StoredRun } from '../rounds/material.js';
 const recentMs = 1_000;
 const mostRuns = 100;
 
-/** Reads a run; of the round in hand, what was read a moment ago will do. A round that is not the one that was read is read anew. */
+/** Reads a run; while its round takes updates, what was read a moment ago will do. Another round or phase is read anew. */
 export function recentRuns(
   read: (runId: string) => Promise<StoredRun | undefined>,
   clock: Clock,
@@ -16,7 +16,8 @@ export function recentRuns(
   return async (runId, round) => {
     const recent = known.get(runId);
     const age = recent === undefined ? Infinity : Math.abs(clock.nowMs() - recent.atMs);
-    if (age < recentMs && recent?.run.machine.round === round) return recent?.run;
+    const isOfRound = recent?.run.machine.round === round && recent?.run.machine.phase === 'training';
+    if (age < recentMs && isOfRound) return recent?.run;
     const run = await read(runId);
     known.delete(runId);
     if (run !== undefined) known.set(runId, { run, atMs: clock.nowMs() });

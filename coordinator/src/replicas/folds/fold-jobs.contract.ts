@@ -1,6 +1,7 @@
 /** What the jobs of folds keep on every database. */
 import { randomUUID } from 'node:crypto';
 
+import type { Lease } from '../../rounds/engine-store.js';
 import type { Store } from '../../store/open-store.driver.js';
 import { databaseNowPlus } from '../database-clock.js';
 import { foldJobs } from './fold-jobs.repository.js';
@@ -27,10 +28,13 @@ export function foldJobsContract(store: () => Store): void {
       .where('place', '=', place)
       .execute();
 
+  let lease: Lease;
+
   async function begin(): Promise<string> {
     await store().db.deleteFrom('fold_jobs').execute();
     const foldId = randomUUID();
-    await as('one').plan(foldId, plan);
+    lease = await anyRun(store());
+    await as('one').plan(foldId, plan, lease);
     return foldId;
   }
 
@@ -95,17 +99,19 @@ export function foldJobsContract(store: () => Store): void {
     test('stay as they are when the fold is planned again, and go on where they were', async () => {
       const foldId = await begin();
       await as('one').done(await claimed('one'), sumOf(0));
-      await as('two').plan(foldId, plan);
+      await as('two').plan(foldId, plan, lease);
       expect((await claimed('two')).place).toBe(1);
     });
 
-    test('are removed by the owner of the run alone, with the sums that they made', async () => {
+    test('are written down by the owner of the run alone, and removed by it, with the sums that they made', async () => {
       const foldId = await begin();
       await as('one').done(await claimed('one'), sumOf(0));
-      expect(await as('one').remove(foldId, { runId: 'run', fence: 1 })).toEqual([]);
+      expect(await as('one').remove(foldId, { ...lease, fence: lease.fence - 1 })).toEqual([]);
+      await expect(as('one').plan(randomUUID(), plan, { ...lease, fence: lease.fence - 1 })).rejects.toMatchObject({
+        code: 'LEASE_LOST',
+      });
       expect((await as('one').state(foldId)).kind).toBe('going on');
-      const run = await anyRun(store());
-      expect(await as('one').remove(foldId, run)).toEqual([sumOf(0)]);
+      expect(await as('one').remove(foldId, lease)).toEqual([sumOf(0)]);
       expect(await as('one').state(foldId)).toEqual({ kind: 'unknown' });
     });
 
@@ -124,7 +130,7 @@ export function foldJobsContract(store: () => Store): void {
 }
 
 /** A run with a fence. */
-async function anyRun({ db }: Store): Promise<{ runId: string; fence: number }> {
+async function anyRun({ db }: Store): Promise<Lease> {
   const [runId, taskId] = [randomUUID(), randomUUID()];
   const json = { spec: '{}', weights: '{}', fp16: '{}' };
   await db

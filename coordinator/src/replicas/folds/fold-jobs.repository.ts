@@ -1,8 +1,10 @@
 /** Jobs of folds over the database. */
 import { sql, type Kysely, type Transaction } from 'kysely';
 
+import { GraftError } from '@graft/core/error';
 import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 
+import type { Lease } from '../../rounds/engine-store.js';
 import type { Database } from '../../store/schema.js';
 import { inTransaction } from '../../store/transaction.js';
 import { databaseNow, databaseNowPlus } from '../database-clock.js';
@@ -53,8 +55,11 @@ export function foldJobs(db: Kysely<Database>, { owner, leaseMs }: FoldJobsOptio
   }
 
   return {
-    plan: (foldId, planned) =>
+    plan: (foldId, planned, lease) =>
       inTransaction(db, async (transaction) => {
+        if (!(await isOwned(transaction, lease))) {
+          throw new GraftError('LEASE_LOST', `run ${lease.runId} has another owner than fence ${lease.fence}`);
+        }
         const values = planned.map((job, place) => rowOf(foldId, place, job));
         await transaction
           .insertInto('fold_jobs')
@@ -122,10 +127,9 @@ export function foldJobs(db: Kysely<Database>, { owner, leaseMs }: FoldJobsOptio
     purge: async (olderThanMs) => {
       await db.deleteFrom('fold_jobs').where('created_at_ms', '<', databaseNowPlus(-olderThanMs)).execute();
     },
-    remove: (foldId, { runId, fence }) =>
+    remove: (foldId, lease) =>
       inTransaction(db, async (transaction) => {
-        const run = transaction.selectFrom('runs').select('id').where('id', '=', runId).where('fence', '=', fence);
-        if ((await run.forUpdate().executeTakeFirst()) === undefined) return [];
+        if (!(await isOwned(transaction, lease))) return [];
         const rows = await transaction
           .deleteFrom('fold_jobs')
           .where('fold_id', '=', foldId)
@@ -163,6 +167,12 @@ function held(update: ReturnType<typeof updating>, { foldId, place, fence }: Cla
 }
 
 const updating = (db: Kysely<Database>) => db.updateTable('fold_jobs');
+
+/** Whether the lease holds; until the transaction ends, whoever takes the run over waits for it. */
+async function isOwned(db: Transaction<Database>, { runId, fence }: Lease): Promise<boolean> {
+  const run = db.selectFrom('runs').select('id').where('id', '=', runId).where('fence', '=', fence);
+  return (await run.forUpdate().executeTakeFirst()) !== undefined;
+}
 
 /** A sum that a job waited for is there. */
 async function release(db: Transaction<Database>, foldId: string, parent: number): Promise<void> {

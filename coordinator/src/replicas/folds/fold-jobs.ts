@@ -48,8 +48,11 @@ export type FoldState =
   | { readonly kind: 'failed'; readonly message: string };
 
 export interface FoldJobs {
-  /** Writes the jobs of a fold down, each at its index; those that are there already stay as they are. */
-  plan(foldId: string, jobs: readonly NewFoldJob[]): Promise<void>;
+  /**
+   * Writes the jobs of a fold down, each at its index; those that are there already stay as they are.
+   * Throws LEASE_LOST where another replica owns the run.
+   */
+  plan(foldId: string, jobs: readonly NewFoldJob[], lease: Lease): Promise<void>;
   /** The oldest job that is ready and that nobody has; one whose lease ran out is claimed again, three times at most. */
   claim(): Promise<ClaimedJob | undefined>;
   /** Keeps a claim; false where it is lost. */

@@ -5,6 +5,7 @@ import { GraftError } from '@graft/core/error';
 import type { BlobStore } from '../../blobs/blob-store.js';
 import type { FoldResult, PartialSums } from '../../compute/aggregation.js';
 import { foldPlan, foldShape, type FoldShape } from '../../compute/fold-plan.js';
+import type { Lease } from '../../rounds/engine-store.js';
 import type { SharedFolds } from '../../rounds/shared-folds.js';
 import type { Logger } from '../../rounds/rounds.js';
 import type { SignalLine } from '../signals.js';
@@ -44,13 +45,13 @@ export function sharedFolds(ports: SharedFoldsPorts): SharedFolds {
     });
   }
 
-  async function ended(foldId: string, plan: readonly NewFoldJob[]): Promise<FoldState> {
+  async function ended(foldId: string, plan: readonly NewFoldJob[], lease: Lease): Promise<FoldState> {
     for (;;) {
       const next = signalled(foldId);
       const state = await jobs.state(foldId);
       if (state.kind === 'done' || state.kind === 'failed') return state;
       if (isStopping()) throw new GraftError('UNAVAILABLE', `fold ${foldId} is left to another coordinator`);
-      if (state.kind === 'unknown') await jobs.plan(foldId, plan);
+      if (state.kind === 'unknown') await jobs.plan(foldId, plan, lease);
       await next;
     }
   }
@@ -61,7 +62,7 @@ export function sharedFolds(ports: SharedFoldsPorts): SharedFolds {
       const { runId } = lease;
       const foldId = `${runId}/${round}/${attempt}`;
       const plan = jobsOf(runId, updates, { shape, parameterCount });
-      const state = await ended(foldId, plan);
+      const state = await ended(foldId, plan, lease);
       if (state.kind !== 'done') {
         await jobs.remove(foldId, lease);
         throw new GraftError('AGGREGATION_FAILED', state.kind === 'failed' ? state.message : 'the fold has gone');
