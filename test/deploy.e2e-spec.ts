@@ -237,7 +237,7 @@ withHelm('the Helm chart (needs helm)', () => {
       'r-graft-replicas',
     ]);
     for (const service of services) {
-      expect(metadata.labels).toMatchObject(service.spec['selector'] as object);
+      expect(metadata.labels).toMatchObject(Object(service.spec['selector']));
       for (const { targetPort } of service.spec['ports'] as readonly { targetPort: string }[])
         expect(ports).toContain(targetPort);
     }

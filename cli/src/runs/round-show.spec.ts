@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, integer, property, string } from 'fast-check';
 
 import { atMs, roundOf, runOf } from './shown-round.contract.js';
 import { roundShow } from './round-show.js';
@@ -54,8 +54,8 @@ test('a wide terminal shows the seconds of every part of an agent’s work', () 
 test('what an agent wrote cannot move the cursor, colour the screen or forge a line', () => {
   const round = roundOf(1);
   const record = { ...round.record.agents['agent-0'], state: 'failed', attempt: 1, bytesUp: 0, bytesDown: 0 };
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 40, max: 200 }), (message, width) => {
+  assert(
+    property(string({ unit: 'binary' }), integer({ min: 40, max: 200 }), (message, width) => {
       const agents = {
         'agent-0': { ...record, reason: `A\u001b[2J${message}`, message: `\u001b[31m${message}\nsite-9` },
       };

@@ -6,10 +6,10 @@ import { waitingOf } from './waiting.js';
 
 const plan = planOf({ kind: 'probe', rounds: 1, cohort: { min: 2, goal: 3, max: 3 } });
 
-/** The state after events, each a second after the one before. */
+/** The state after events, each a tenth of a second after the one before. */
 const after = (...events: readonly object[]): RunState =>
   events.reduce<RunState>(
-    (state, event, index) => step(state, { ...event, atMs: 1_000 * (index + 1) } as RunEvent).state,
+    (state, event, index) => step(state, { ...event, atMs: 100 * (index + 1) } as RunEvent).state,
     newRun(plan, checkpoint(0), { atMs: 0 }),
   );
 
@@ -26,7 +26,7 @@ test('a run that gathers its goal says until when', () => {
   expect(waitingOf(after({ kind: 'started', connected: ['a', 'b'] }))).toEqual({
     for: '3 agents, 2 of them connected',
     endedBy: '1 agent more, or the moment',
-    untilMs: 2_000,
+    untilMs: 1_100,
   });
 });
 
@@ -35,7 +35,7 @@ test('training says whom it waits for, and what its deadline would mean', () => 
   expect(waitingOf(after(started, update('a')))).toMatchObject({
     for: 'updates of 2 agents, 1 accepted',
     endedBy: '2 updates more; the moment abandons the try: 1 of at least 2',
-    untilMs: 2_000,
+    untilMs: 1_100,
   });
   expect(waitingOf(after(started, update('a'), update('b')))?.endedBy).toContain('the moment closes with 2');
 });

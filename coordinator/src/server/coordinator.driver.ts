@@ -1,6 +1,6 @@
 /** A coordinator from its configuration to its doors: each step may use the ones before, and is undone in the other order. */
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import type { Logger } from 'pino';
 import { ulid } from 'ulid';

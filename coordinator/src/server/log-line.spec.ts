@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, object, property, string } from 'fast-check';
 import { pino } from 'pino';
 
 import { prettyLine, withoutSecrets } from './log-line.js';
@@ -50,8 +50,8 @@ test('what is no secret stays: ids, addresses, hashes, reasons', () => {
 });
 
 test('taking secrets out of a line of JSON leaves a line of JSON', () => {
-  fc.assert(
-    fc.property(fc.object(), fc.string(), (values, message) => {
+  assert(
+    property(object(), string(), (values, message) => {
       expect(() => JSON.parse(withoutSecrets(JSON.stringify({ ...values, msg: message }))) as unknown).not.toThrow();
     }),
   );

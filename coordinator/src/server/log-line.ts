@@ -42,7 +42,7 @@ export function prettyLine(line: string): string {
   const fields = values.map(
     ([name, value]) => `${name}=${typeof value === 'string' ? quoted(value) : JSON.stringify(value)}`,
   );
-  const head = [at, levels[Number(level)] ?? String(level), String(msg ?? '')].join(' ').trim();
+  const head = [at, levels[Number(level)] ?? String(level), typeof msg === 'string' ? msg : ''].join(' ').trim();
   const stack = typeof error.stack === 'string' ? `\n${error.stack.replace(/^/gmu, '    ')}` : '';
   return `${[head, ...fields].join('  ')}${stack}\n`;
 }

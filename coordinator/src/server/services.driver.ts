@@ -40,7 +40,7 @@ export interface ServicesOptions extends Pick<EngineOptions, 'db' | 'blobs' | 'f
 
 export function createServices(options: ServicesOptions): Services {
   const { db, blobs, clock, log, engine, doors, caFingerprint, isReady } = options;
-  const { hub, rounds } = engine;
+  const { rounds } = engine;
   const models = modelsRepository(db, blobs, clock);
   return {
     agents: agentsRepository({

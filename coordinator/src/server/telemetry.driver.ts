@@ -18,7 +18,7 @@ export interface OpenTelemetry {
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
   /** Sends what is not sent yet. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const silence = { span: () => silentSpan, close: async () => undefined };

@@ -33,5 +33,5 @@ export interface Health {
 export interface Metrics {
   readonly contentType: string;
   /** In the Prometheus text format. */
-  text(): Promise<string>;
+  readonly text: () => Promise<string>;
 }

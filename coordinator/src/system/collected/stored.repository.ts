@@ -65,7 +65,7 @@ export function storedMetrics(db: Kysely<Database>): StoredMetrics {
             .onRef('rounds.run_id', '=', 'runs.id')
             .on('rounds.round', '=', sql<number>`(runs.state -> 'machine' ->> 'round')::int`),
         )
-        .select([sql<unknown>`runs.state -> 'machine'`.as('machine'), 'rounds.record'])
+        .select([sql`runs.state -> 'machine'`.as('machine'), 'rounds.record'])
         .where('runs.open', '=', true)
         .orderBy('runs.created_at_ms')
         .limit(limit)

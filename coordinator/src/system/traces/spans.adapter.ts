@@ -85,11 +85,11 @@ type Started = ReturnType<ReturnType<TracerProvider['getTracer']>['startSpan']>;
 function spanOf(started: Started): Span {
   const { traceId, spanId, traceFlags } = started.spanContext();
   return {
-    traceparent: formatTraceparent({ traceId, spanId, isSampled: traceFlags === TraceFlags.SAMPLED }),
+    traceparent: formatTraceparent({ traceId, spanId, isSampled: (traceFlags & TraceFlags.SAMPLED) !== 0 }),
     set: (attributes) => void started.setAttributes(attributes),
     end: (error, endMs) => {
       if (error !== undefined) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = error instanceof Error ? error.message : 'failed';
         started.setStatus({ code: SpanStatusCode.ERROR, message });
       }
       started.end(endMs === undefined ? undefined : new Date(endMs));
@@ -134,7 +134,7 @@ function counted(exporter: SpanExporter, { log, dropped, url }: SpansOptions): S
   return {
     export: (spans, done) =>
       exporter.export(spans, (result) => {
-        const failed = result.code !== 0;
+        const failed = result.error !== undefined;
         if (failed) dropped(spans.length);
         if (failed && !isAway) log.warn({ err: result.error, url, spans: spans.length }, 'traces could not be sent');
         if (!failed && isAway) log.info({ url }, 'traces are sent again');

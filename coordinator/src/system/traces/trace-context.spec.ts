@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, nat, property, string } from 'fast-check';
 
 import { roundTraceparent } from '@graft/protos/trace/round-trace.adapter';
 
@@ -23,8 +23,8 @@ test.each([
 });
 
 test('every round has a valid traceparent of its own, the same whoever asks', () => {
-  fc.assert(
-    fc.property(fc.string(), fc.nat(), (runId, round) => {
+  assert(
+    property(string(), nat(), (runId, round) => {
       const text = roundTraceparent(runId, round);
       expect(roundTraceparent(runId, round)).toBe(text);
       expect(roundTraceparent(runId, round + 1)).not.toBe(text);
