@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { builtInDevices, builtInTraces } from './built-in-traces.js';
 import { deviceSchema } from './device.js';
