@@ -71,16 +71,14 @@ export function agentTransfers({ cache, settings, time, silentMs = usualSilentMs
 
   return {
     fetch: async (client, blob, options) => {
-      const mine = (turns.get(blob.hash) ?? Promise.resolve())
-        .catch(() => undefined)
-        .then(async () => {
-          try {
-            await fetchNow(client, blob, options, wantsDelta(settings, bytesPerS));
-          } catch (error) {
-            if (!(error instanceof GraftError && error.code === 'DELTA_INVALID')) throw error;
-            await fetchNow(client, blob, options, false);
-          }
-        });
+      const mine = afterTurn(turns.get(blob.hash), async () => {
+        try {
+          await fetchNow(client, blob, options, wantsDelta(settings, bytesPerS));
+        } catch (error) {
+          if (!(error instanceof GraftError && error.code === 'DELTA_INVALID')) throw error;
+          await fetchNow(client, blob, options, false);
+        }
+      });
       turns.set(blob.hash, mine);
       try {
         await mine;
@@ -89,13 +87,19 @@ export function agentTransfers({ cache, settings, time, silentMs = usualSilentMs
       }
     },
     send: (client, source, options) => upload({ pace: up, time, silentMs }, client, source, options),
-    limit: task.limit,
+    limit: (rates) => task.limit(rates),
     prune: async (inHand, maxBytes) => {
       plans.unshift(new Set(inHand.map(({ hash }) => hash)));
       plans.splice(plansInHand);
       await cache.prune(new Set(plans.flatMap((hashes) => [...hashes])), maxBytes, time.nowMs());
     },
   };
+}
+
+/** Does `work` once the turn before is over, however it ended. */
+async function afterTurn(before: Promise<unknown> | undefined, work: () => Promise<void>): Promise<void> {
+  await Promise.allSettled([before]);
+  await work();
 }
 
 /** Paces of the plan that came last; a plan with the same rates goes on with the same pace. */

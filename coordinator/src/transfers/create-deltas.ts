@@ -91,18 +91,17 @@ async function inTime(
   making: Promise<BlobRef | 'whole'>,
   from: string,
 ): Promise<Delta | undefined> {
-  return new Promise((resolve) => {
-    const cancel = timers.after(waitMs, () => resolve(undefined));
-    making.then(
-      (delta) => {
-        cancel();
-        resolve(delta === 'whole' ? undefined : { from, blob: delta });
-      },
-      (error: unknown) => {
-        cancel();
-        log.warn({ err: error, from }, 'a delta could not be made; the agent gets the whole');
-        resolve(undefined);
-      },
-    );
-  });
+  let cancel = (): void => undefined;
+  const tooLate = new Promise<'whole'>((resolve) => (cancel = timers.after(waitMs, () => resolve('whole'))));
+  try {
+    const delta = await Promise.race([making, tooLate]);
+    return delta === 'whole' ? undefined : { from, blob: delta };
+  } catch (error) {
+    log.warn({ err: error, from }, 'a delta could not be made; the agent gets the whole');
+    return undefined;
+  } finally {
+    cancel();
+    // One that fails after nobody waits for it is of no interest any more.
+    making.catch(() => undefined);
+  }
 }

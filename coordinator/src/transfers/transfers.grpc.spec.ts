@@ -194,9 +194,9 @@ describe('an upload', () => {
     const call = server.client.upload({ blob: { ...blob, sizeBytes: 2 * chunkBytes }, firstChunk: 0 });
     let sent = 0;
     const answer = codeOf(call.receipt);
-    let isOver = false;
-    void answer.then(() => (isOver = true));
-    while (!isOver && sent < 200) {
+    const over = { is: false };
+    void answer.then(() => (over.is = true));
+    while (!over.is && sent < 200) {
       await new Promise<void>((resolve) => {
         call.chunks.write({ data: bytes.slice(0, chunkBytes) }, () => resolve());
         void answer.then(() => resolve());
