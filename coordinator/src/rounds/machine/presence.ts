@@ -37,8 +37,9 @@ function knownAgent(
   };
 }
 
-function present({ lostAtMs: _, ...member }: Member, isAwaited: boolean): Member {
-  return isAwaited && member.state === 'lost' ? { ...member, state: 'selected' } : member;
+function present(member: Member, isAwaited: boolean): Member {
+  const { lostAtMs: _, ...here } = member;
+  return isAwaited && here.state === 'lost' ? { ...here, state: 'selected' } : here;
 }
 
 /** Notes that an agent's stream has closed. */
@@ -79,10 +80,10 @@ export function noteRestart(
   );
   const since = (members: RunState['members']): RunState['members'] =>
     Object.fromEntries(
-      Object.entries(members).map(([id, { lostAtMs: _, ...member }]) => [
-        id,
-        here.has(id) ? member : { ...member, lostAtMs: atMs },
-      ]),
+      Object.entries(members).map(([id, member]) => {
+        const { lostAtMs: _, ...rest } = member;
+        return [id, here.has(id) ? rest : { ...rest, lostAtMs: atMs }];
+      }),
     );
   const moved = state.deadlineMs === undefined ? {} : { deadlineMs: state.deadlineMs + absent };
   return { ...state, agents, members: since(state.members), carried: since(state.carried), ...moved };

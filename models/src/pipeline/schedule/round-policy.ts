@@ -81,6 +81,5 @@ export const deadlineSchema = z.strictObject({
 });
 
 export type RoundPolicy = z.infer<typeof roundPolicySchema>;
-export type SelectionOrder = z.infer<typeof selectionOrderSchema>;
 export type Selection = z.infer<typeof selectionSchema>;
 export type Deadline = z.infer<typeof deadlineSchema>;

@@ -28,7 +28,10 @@ function move(state: RunState, isMoved: (member: Member) => boolean): RunState {
   const entries = Object.entries(state.members);
   const moved = entries
     .filter(([, member]) => isMoved(member))
-    .map(([id, { evaluation: _, ...member }]): [string, Member] => [id, { ...member, round: roundOf(state, member) }]);
+    .map(([id, member]): [string, Member] => {
+      const { evaluation: _, ...work } = member;
+      return [id, { ...work, round: roundOf(state, member) }];
+    });
   return {
     ...state,
     members: Object.fromEntries(entries.filter(([, member]) => !isMoved(member))),
