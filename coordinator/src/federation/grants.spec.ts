@@ -82,3 +82,25 @@ test('an agent that uploads without end is stopped', () => {
   expect(taken).toBe(8 * limit);
   expect(() => all.takeUploadBytes('two', 1)).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
 });
+
+test('what an earlier instruction named counts as read after a restart, and a store that fails is asked again', async () => {
+  let fails = true;
+  const all = grants(async (agentId) => {
+    if (fails) throw new Error('the store is away');
+    return agentId === 'one' ? [{ id: '1', kind: 'train', train: plan(ref('settled')) }] : [];
+  });
+  await expect(all.mayHaveRead('one', hash('settled'))).rejects.toThrow('the store is away');
+  fails = false;
+  expect(await all.mayHaveRead('one', hash('settled'))).toBe(true);
+  expect(await all.mayHaveRead('two', hash('settled'))).toBe(false);
+  expect(all.mayRead('one', hash('settled'))).toBe(false);
+});
+
+test('the rates of the plan that was sent last hold', () => {
+  const all = grants();
+  expect(all.rates('one')).toEqual({});
+  all.instructed('one', { id: '1', kind: 'train', train: { ...plan(ref('base')), maxUploadBytesPerS: 5 } });
+  expect(all.rates('one')).toEqual({ up: 5 });
+  all.instructed('one', { id: '2', kind: 'train', train: { ...plan(ref('base')), maxDownloadBytesPerS: 7 } });
+  expect(all.rates('one')).toEqual({ down: 7 });
+});
