@@ -24,7 +24,11 @@ const shared = {
 export default {
   maxWorkers: 2,
   projects: [
-    { ...shared, displayName: 'spec', testMatch: ['<rootDir>/*/src/**/*.spec.ts', '<rootDir>/test/simulation/*.spec.ts'] },
+    {
+      ...shared,
+      displayName: 'spec',
+      testMatch: ['<rootDir>/*/src/**/*.spec.ts', '<rootDir>/test/simulation/*.spec.ts'],
+    },
     { ...shared, displayName: 'end-to-end', testMatch: ['<rootDir>/test/**/*.e2e-spec.ts'] },
   ],
 };
