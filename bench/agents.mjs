@@ -3,6 +3,7 @@
  * knows that its coordinator is, and how long after the start of a round an idle agent has its first byte of it.
  * Real processes on loopback, mutual TLS, the durable store on. Peer for a dead agent: Flower 1.41, 55 s, recorded.
  */
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { federationClient } from '@graft/protos/clients.adapter';
 import { credentials } from '@grpc/grpc-js';
 
-import { openFederation, until } from './support/federation.mjs';
+import { openFederation, root, until } from './support/federation.mjs';
 import { machine } from './support/processes.mjs';
 
 const limits = { deadAgentMs: 2_000, firstByteMs: 20 };
@@ -112,6 +113,37 @@ async function firstBytes(federation, runs) {
   return { fromStart, fromRequest };
 }
 
+/** An agent whose events are read: milliseconds from the start of each round of a run until its plan had come. */
+async function laterRounds(federation, rounds) {
+  const program = join(root, 'client-agent/dist/main.js');
+  const home = join(federation.directory, 'idle');
+  const child = spawn(process.execPath, [program, 'start', '--json', '--dir', home], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let text = '';
+  child.stdout.on('data', (piece) => (text += piece));
+  try {
+    await until('idle', () => isConnected(federation, 'idle'));
+    const task = await federation.call('GET', '/tasks/rehearsal');
+    const { id } = await federation.call('POST', '/runs', { taskId: task.id, seed: 1, rounds });
+    await federation.untilOver(id);
+    const events = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const came = events.filter(({ event, run, kind }) => event === 'queued' && run === id && kind === 'train');
+    const times = [];
+    for (const { round, at } of came.filter(({ round }) => round > 1)) {
+      const { startedAtMs } = await federation.call('GET', `/runs/${id}/rounds/${round}`);
+      times.push(Date.parse(at) - startedAtMs);
+    }
+    return times;
+  } finally {
+    child.kill('SIGTERM');
+    await new Promise((done) => child.once('exit', done));
+  }
+}
+
 export async function run(args) {
   const { values } = parseArgs({
     args,
@@ -125,8 +157,10 @@ export async function run(args) {
   const say = (line) => console.log(JSON.stringify({ bench: 'agents', ...line, machine: machine() }));
   try {
     const { fromStart, fromRequest } = await firstBytes(federation, Number(values.runs));
-    say({ case: 'round start to first byte', ...spread(fromStart), limitMs: limits.firstByteMs });
+    say({ case: 'start of a run to first byte', ...spread(fromStart) });
     say({ case: 'request for a run to first byte', ...spread(fromRequest) });
+    const later = await laterRounds(federation, Number(values.runs) + 1);
+    say({ case: 'round start to first byte', ...spread(later), limitMs: limits.firstByteMs });
     const killed = [];
     for (let index = 0; index < Number(values.times); index++)
       killed.push(await noticeOf(federation, 'SIGKILL', `killed-${index}`, 60_000));
