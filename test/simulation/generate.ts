@@ -53,7 +53,9 @@ function configFrom(chance: Random, store: Config['store']): Config {
 /** Policy, order of selection and patience, each by default in half of the inputs. */
 function taskFrom(chance: Random): Config['task'] {
   const policy = pick(chance, [
-    ...[undefined, undefined, undefined],
+    undefined,
+    undefined,
+    undefined,
     { kind: 'bufferedAsynchronous', maxStaleness: chance.below(4) },
     { kind: 'semiSynchronous', maxStaleness: chance.below(3) },
   ]);
@@ -67,7 +69,13 @@ function taskFrom(chance: Random): Config['task'] {
 }
 
 const poisons: readonly Poison[] = [
-  ...(['not-finite', 'bad-envelope', 'norm', 'layout', 'examples', 'stale-base', 'incomplete'] as const),
+  'not-finite',
+  'bad-envelope',
+  'norm',
+  'layout',
+  'examples',
+  'stale-base',
+  'incomplete',
 ];
 
 type Make<K extends OpKind> = (chance: Random, config: Config) => Extract<Op, { op: K }>;
@@ -117,7 +125,7 @@ const makers: { readonly [K in OpKind]: Make<K> } = {
   stop: () => ({ op: 'stop' }),
 };
 
-function pick<T>(chance: Random, values: readonly T[]): T {
+function pick<const T extends readonly unknown[]>(chance: Random, values: T): T[number] {
   // An index below the length has a value, which may be undefined itself.
-  return values[chance.below(values.length)] as T;
+  return values[chance.below(values.length)];
 }

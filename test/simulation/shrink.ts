@@ -10,12 +10,13 @@ const mostTries = 400;
 
 export async function shrink(input: Input, invariant: string): Promise<Input> {
   let tries = 0;
+  const hasTries = (): boolean => tries < mostTries;
   const fails = async (candidate: Input): Promise<boolean> => {
     tries += 1;
     return tries <= mostTries && (await simulate(candidate)).failure?.invariant === invariant;
   };
   let best = input;
-  for (let before = Infinity; best.ops.length < before && tries < mostTries;) {
+  for (let before = Infinity; best.ops.length < before && hasTries();) {
     before = best.ops.length;
     best = await withoutOps(best, fails);
     best = await withShorterTimes(best, fails);

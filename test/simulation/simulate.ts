@@ -66,19 +66,24 @@ async function createStage({ seed, config }: Input): Promise<Stage> {
   const trace = createTrace();
   const scheduler = createScheduler(chance, trace);
   const blobs = virtualBlobs();
-  const store = await openSimulatedStore(config, contentsFor(config, blobs), scheduler.nowMs);
+  const store = await openSimulatedStore(config, contentsFor(config, blobs), () => scheduler.nowMs());
   const situation = { skewMs: 0, furthestSkewMs: 0, accuracy: 0.9, runs: 0 };
   const agents: ReturnType<typeof createAgent>[] = [];
   const supervisor = createSupervisor(() => world, agents);
   const world: World = {
-    ...{ config, chance, trace, scheduler, blobs, store },
+    config,
+    chance,
+    trace,
+    scheduler,
+    blobs,
+    store,
     faults: createFaults(),
     ledger: createLedger(),
     newRunId: () => `run-${(situation.runs += 1)}`,
     skewMs: () => situation.skewMs,
     accuracy: () => situation.accuracy,
-    coordinator: supervisor.current,
-    crash: supervisor.crash,
+    coordinator: () => supervisor.current(),
+    crash: (process, downMs) => supervisor.crash(process, downMs),
   };
   for (let index = 0; index < config.agents; index++) agents.push(createAgent(world, index));
   return { world, supervisor, agents, operator: createOperator(world), situation };

@@ -52,7 +52,10 @@ export function createSummary(startMs: number): Summary {
     failed: (failure) => void failures.push(failure),
     failures: () => failures,
     report: (nowMs) => ({
-      ...{ ...total, runs, verdicts, failures },
+      ...total,
+      runs,
+      verdicts,
+      failures,
       virtualHours: Math.round(virtualMs / 36_000) / 100,
       seconds: Math.round((nowMs - startMs) / 100) / 10,
     }),

@@ -25,7 +25,7 @@ export function checkContents(contents: Contents, { config, blobs, ledger }: Che
       demand(isOver, 'a stop that was confirmed holds', () => `run ${runId} is ${status}`);
     }
   }
-  checkPromises(contents, ledger);
+  checkPromises(contents, blobs, ledger);
 }
 
 /** One checkpoint, one record, at most one release a round; none is missing, none is early. */
@@ -87,7 +87,7 @@ function checkSums(contents: Contents, runId: string, blobs: VirtualBlobs): void
 }
 
 /** What an agent was told is accepted is stored so for ever, and is in its round unless the round's record says why not. */
-function checkPromises(contents: Contents, ledger: Ledger): void {
+function checkPromises(contents: Contents, blobs: VirtualBlobs, ledger: Ledger): void {
   for (const { agentId: id, runId, round, nonce } of ledger.promised()) {
     const row = contents.updates.find(
       (each) => each.runId === runId && each.round === round && each.agentId === id && each.nonce === nonce,
@@ -103,5 +103,9 @@ function checkPromises(contents: Contents, ledger: Ledger): void {
     const own = record.agents[id];
     const isIn = own?.state === 'accepted' || (own?.state === 'refused' && own.reason === 'norm');
     demand(isIn, 'a verdict is kept', () => `${said()}, the record says ${own?.state ?? 'nothing'}`);
+    const weights = contents.checkpoints.find((each) => each.runId === runId && each.round === round)?.weights;
+    const folded = weights === undefined ? [] : (blobs.weights(weights).nonces[round - 1] ?? []);
+    const isFolded = own?.state !== 'accepted' || folded.includes(nonce);
+    demand(isFolded, 'the update that was accepted is the one that counts', said);
   }
 }

@@ -115,6 +115,16 @@ export function createLedger(): Ledger {
     }
   }
 
+  /** The same update gets the same answer, as long as its round is not tried again. */
+  function checkAnswer(of: Promised, reason: Verdict['reason']): void {
+    const { plan, round, attempt } = runs.get(of.runId)?.state ?? {};
+    if (reason !== 'duplicate' || plan?.policy.kind !== 'synchronous' || round !== of.round || attempt !== 1) return;
+    const before = promised.some(
+      (each) => each.runId === of.runId && each.round === of.round && each.nonce === of.nonce,
+    );
+    demand(!before, 'the same update gets the same answer', () => `${of.agentId}'s accepted update is a duplicate now`);
+  }
+
   return {
     violation: () => first,
     fail,
@@ -154,6 +164,7 @@ export function createLedger(): Ledger {
       }),
     answered: ({ agent, runId, round, nonce }, { accepted, reason }) => {
       verdicts[reason || 'accepted'] = (verdicts[reason || 'accepted'] ?? 0) + 1;
+      note(() => checkAnswer({ agentId: agentId(agent), runId, round, nonce }, reason));
       if (accepted) promised.push({ agentId: agentId(agent), runId, round, nonce });
     },
     promised: () => promised,

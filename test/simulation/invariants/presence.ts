@@ -7,8 +7,9 @@ import type { World } from '../world/world.js';
 /** Time enough to tell the runs, and to try it again. */
 const settledMs = 20_000;
 
-export function checkPresence({ runs }: Contents, { coordinator, scheduler, ledger }: World): void {
-  const process = coordinator();
+export function checkPresence({ runs }: Contents, world: World): void {
+  const { scheduler, ledger } = world;
+  const process = world.coordinator();
   if (process === undefined || !process.isOpen() || scheduler.nowMs() - process.quietSinceMs() < settledMs) return;
   const present = [...process.hub.connected()].sort().join();
   for (const { runId, run } of runs) {

@@ -27,7 +27,7 @@ let opened: Promise<Kysely<Database>> | undefined;
 
 async function open(): Promise<Kysely<Database>> {
   const config = createPgConfig(await PGlite.create());
-  const pool = new Pool({ ...config, max: 1, idleTimeoutMillis: 0, types });
+  const pool = new Pool(Object.assign(config, { max: 1, idleTimeoutMillis: 0, types }));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   await migrate(db);
   await sql`create schema simulation`.execute(db);
@@ -131,7 +131,8 @@ async function read(db: Kysely<Database>): Promise<Contents> {
       done: row.done_at_ms !== null,
     })),
     checkpoints: checkpoints.map(({ run_id: runId, round, weights }) => ({
-      ...{ runId, round },
+      runId,
+      round,
       weights: (weights as { hash: string }).hash,
     })),
     releases: releases.map(({ run_id: runId, id }) => ({ runId, id })),

@@ -75,7 +75,8 @@ export function createAgent(world: World, index: number): VirtualAgent {
 
   async function stayConnected(): Promise<void> {
     const mine = life;
-    while (mine === life) {
+    const isMine = (): boolean => mine === life;
+    while (isMine()) {
       await sleep(1 + chance.below(1000));
       const process = world.coordinator();
       if (link.cut || process === undefined || !process.isOpen()) continue;
@@ -134,10 +135,11 @@ export function createAgent(world: World, index: number): VirtualAgent {
   /** Asks until there is an answer, or the job is cancelled. */
   async function insist<T>(job: Job, label: string, call: Parameters<typeof request<T>>[3]): Promise<T | undefined> {
     const mine = life;
-    while (mine === life && !job.cancelled) {
+    const isMine = (): boolean => mine === life;
+    while (isMine() && !job.cancelled) {
       try {
         const value = await request(world, link, `${id} ${label}`, call);
-        return mine === life ? value : await new Promise<never>(() => undefined);
+        return isMine() ? value : await new Promise<never>(() => undefined);
       } catch {
         await sleep(retryMs + chance.below(retryMs));
       }
@@ -221,7 +223,13 @@ export function createAgent(world: World, index: number): VirtualAgent {
       ...(how !== undefined && how !== 'incomplete' && { poison: how }),
     };
     const manifest = encodeUpdateManifest({
-      ...{ taskId, runId, round, agentId: id, baseHash, parameterCount, sessionNonce },
+      taskId,
+      runId,
+      round,
+      agentId: id,
+      baseHash,
+      parameterCount,
+      sessionNonce,
       layoutHash: how === 'layout' ? '2'.repeat(64) : layoutHash,
       exampleCount: how === 'examples' ? 0 : 10,
       ciphertext: blobs.refOf(delta),

@@ -65,7 +65,7 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
           if (writes && faults.diskIsFull(scheduler.nowMs())) throw new Error('ENOSPC: no space left on device');
           resolve(run());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });

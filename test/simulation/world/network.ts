@@ -47,7 +47,7 @@ export function request<T>(
         const value = await call(process);
         answer(process, () => resolve(value));
       } catch (error) {
-        answer(process, () => reject(error as Error));
+        answer(process, () => reject(error));
       }
       done();
     };

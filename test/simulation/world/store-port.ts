@@ -7,8 +7,18 @@ import type { World } from './world.js';
 type Call = (...args: unknown[]) => Promise<unknown>;
 
 const reads: ReadonlySet<string> = new Set([
-  ...['task', 'model', 'signingKey', 'lastRelease', 'load', 'undone', 'runIs'],
-  ...['updates', 'wasAccepted', 'instruction', 'unsettled'],
+  'task',
+  'model',
+  'signingKey',
+  'traits',
+  'lastRelease',
+  'load',
+  'undone',
+  'runIs',
+  'updates',
+  'wasAccepted',
+  'instruction',
+  'unsettled',
 ]);
 
 /** How often a write that was on its way when its coordinator died is done all the same. */
@@ -30,7 +40,7 @@ export function storePort(world: World, process: CoordinatorProcess): ProcessSto
             ledger.stored(process.name, name, args, result);
             answer(() => resolve(result));
           } catch (error) {
-            answer(() => reject(error as Error));
+            answer(() => reject(error));
           }
         };
         const arrive = async (): Promise<void> => {
@@ -55,7 +65,7 @@ export function storePort(world: World, process: CoordinatorProcess): ProcessSto
       });
 
   const calls = Object.entries(store).map(([name, call]) => [name, portOf(name, call as Call)]);
-  return Object.fromEntries(calls) as unknown as ProcessStore;
+  return Object.fromEntries(calls) as ProcessStore;
 }
 
 /** The answer is lost, whatever it was. */
