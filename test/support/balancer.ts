@@ -42,19 +42,22 @@ export async function openBalancer(servers: readonly number[]): Promise<Balancer
 
   const listener = createServer({ allowHalfOpen: false, pauseOnConnect: true }, (client) => {
     keep(client);
-    void reach().then((server) => {
-      if (server === undefined || client.destroyed) {
-        client.destroy();
-        server?.destroy();
-        return;
-      }
-      keep(server);
-      client.once('close', () => server.destroy());
-      server.once('close', () => client.destroy());
-      client.pipe(server).pipe(client);
-      client.resume();
-    });
+    void pair(client);
   });
+
+  async function pair(client: Socket): Promise<void> {
+    const server = await reach();
+    if (server === undefined || client.destroyed) {
+      client.destroy();
+      server?.destroy();
+      return;
+    }
+    keep(server);
+    client.once('close', () => server.destroy());
+    server.once('close', () => client.destroy());
+    client.pipe(server).pipe(client);
+    client.resume();
+  }
   await new Promise<void>((done) => listener.listen(0, '127.0.0.1', done));
   return Object.assign(balancer, { port: (listener.address() as AddressInfo).port });
 }

@@ -1,8 +1,8 @@
 /** Three coordinators on one PostgreSQL and one folder of blobs, behind a balancer; real processes on loopback, ended together. */
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { Client } from 'pg';
+import { openStore } from '@graft/coordinator/store/open-store.driver';
 
 import { startPostgres } from '../postgres.adapter.js';
 import { openBalancer } from './balancer.js';
@@ -50,15 +50,24 @@ export async function openReplicas(count: number): Promise<Replicas> {
 
 async function open(count: number, place: string, undo: (() => Promise<unknown>)[]): Promise<Omit<Replicas, 'close'>> {
   const server = await startPostgres();
-  undo.push(server.stop);
+  undo.push(() => server.stop());
   const db = await server.createDatabase();
   const [grpc, enrol] = [await openBalancer([]), await openBalancer([])];
-  undo.push(grpc.close, enrol.close);
+  undo.push(
+    () => grpc.close(),
+    () => enrol.close(),
+  );
+  const shared = `--db ${db} --public-grpc 127.0.0.1:${grpc.port} --public-enrol 127.0.0.1:${enrol.port}`;
+  const own = `--lease-ms ${leaseMs} --api-port 0 --grpc-port 0 --enrol-port 0 --log-level info`;
+  // The folder has a space in its name.
   const args = (home: string): string[] => [
-    ...['--dir', home, '--db', db, '--keys', join(place, 'secrets'), '--blobs', join(place, 'blobs')],
-    ...['--public-grpc', `127.0.0.1:${grpc.port}`, '--public-enrol', `127.0.0.1:${enrol.port}`],
-    ...['--lease-ms', String(leaseMs), '--api-port', '0', '--grpc-port', '0', '--enrol-port', '0'],
-    ...['--log-level', 'info'],
+    '--dir',
+    home,
+    '--keys',
+    join(place, 'secrets'),
+    '--blobs',
+    join(place, 'blobs'),
+    ...`${shared} ${own}`.split(' '),
   ];
   const replicas: Replica[] = [];
   const begin = async (home: string): Promise<Pick<Replica, 'running' | 'ready'>> => {
@@ -83,9 +92,8 @@ async function open(count: number, place: string, undo: (() => Promise<unknown>)
   };
   await balance();
   const key = (await readFile(join(replicas[0]?.home ?? '', 'admin.key'), 'utf8')).trim();
-  const database = new Client({ connectionString: db });
-  await database.connect();
-  undo.push(() => database.end());
+  const store = await openStore({ kind: 'postgres', url: db });
+  undo.push(async () => store.close());
   const agents: Running[] = [];
   const call = caller(replicas, key);
   return {
@@ -116,11 +124,10 @@ async function open(count: number, place: string, undo: (() => Promise<unknown>)
       await balance();
     },
     ownerOf: async (runId) => {
-      const { rows } = await database.query<{ lease_owner: string }>('select lease_owner from runs where id = $1', [
-        runId,
-      ]);
+      const row = store.db.selectFrom('runs').select('lease_owner').where('id', '=', runId);
+      const { lease_owner: owner } = await row.executeTakeFirstOrThrow();
       const ids = await Promise.all(replicas.map(({ home }) => readFile(join(home, 'keys', 'instance.id'), 'utf8')));
-      return replicas[ids.findIndex((id) => id.trim() === rows[0]?.lease_owner)];
+      return replicas[ids.findIndex((id) => id.trim() === owner)];
     },
     startProbe: async (task, at) => {
       const { id: taskId } = await call<{ id: string }>('POST', '/tasks', { kind: 'probe', windowMs: 60_000, ...task });

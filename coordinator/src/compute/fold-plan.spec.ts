@@ -1,11 +1,11 @@
-import fc from 'fast-check';
+import { assert, integer, property, record } from 'fast-check';
 
 import { foldPlan, foldShape, type FoldNode } from './fold-plan.js';
 
-const shapes = fc.record({
-  alone: fc.integer({ min: 1, max: 20 }),
-  group: fc.integer({ min: 1, max: 10 }),
-  fanIn: fc.integer({ min: 2, max: 6 }),
+const shapes = record({
+  alone: integer({ min: 1, max: 20 }),
+  group: integer({ min: 1, max: 10 }),
+  fanIn: integer({ min: 2, max: 6 }),
 });
 
 /** The updates under a node, in the order in which they are summed. */
@@ -18,8 +18,8 @@ function updatesOf(plan: readonly FoldNode[], place: number): number[] {
 
 describe('the plan of a fold', () => {
   test('takes every update once, in canonical order, into one root that stands last', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 500 }), shapes, (count, shape) => {
+    assert(
+      property(integer({ min: 1, max: 500 }), shapes, (count, shape) => {
         const plan = foldPlan(count, shape);
         expect(updatesOf(plan, plan.length - 1)).toEqual(Array.from({ length: count }, (_, i) => i));
         expect(plan.filter(({ parent }) => parent === undefined)).toHaveLength(1);
@@ -28,8 +28,8 @@ describe('the plan of a fold', () => {
   });
 
   test('puts children before their parents, no more of them than the fan-in, and groups no larger than the shape says', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 500 }), shapes, (count, shape) => {
+    assert(
+      property(integer({ min: 1, max: 500 }), shapes, (count, shape) => {
         const largest = count <= shape.alone ? count : shape.group;
         for (const [place, node] of foldPlan(count, shape).entries()) {
           if (node.kind === 'group') expect(node.to - node.from).toBeLessThanOrEqual(largest);

@@ -176,7 +176,7 @@ export function cluster(ports: ClusterPorts): Cluster {
       draining = true;
       await who.renew(true);
       const mine = local?.owners().map(({ lease }) => lease.runId) ?? [];
-      await Promise.all(mine.map((runId) => local?.letGo(runId)));
+      await Promise.all(mine.map(async (runId) => local?.letGo(runId)));
       if (mine.length > 0) logger.info({ runs: mine.length }, 'the runs of this coordinator are given to the others');
       signals.send('runs', {});
     },

@@ -87,7 +87,7 @@ if (missing === undefined) {
     }, 120_000);
 
     it('share the runs, and give them to the others before they stop', async () => {
-      const runIds = [];
+      const runIds: string[] = [];
       for (let i = 0; i < 3; i++) runIds.push(await second().rounds.start('probe', { seed: i, rounds: 10_000 }));
       const owners = async () => Promise.all(runIds.map((runId) => engines.ownerOf(runId)));
       await engines.until('a run for each', async () => new Set(await owners()).size === 3);
@@ -100,7 +100,10 @@ if (missing === undefined) {
         const now = await Promise.all(runIds.map(async (runId) => (await engines.state(runId)).committedRounds));
         return now.every((rounds, i) => rounds > (before[i] ?? 0));
       });
-      for (const runId of runIds) await first().rounds.stop(runId, 'enough');
+      for (const runId of runIds) {
+        await first().rounds.stop(runId, 'enough');
+        expect((await engines.state(runId)).status).toBe('stopped');
+      }
     }, 120_000);
 
     async function fenceOf(runId: string): Promise<number> {

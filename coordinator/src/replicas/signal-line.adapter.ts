@@ -30,7 +30,7 @@ export async function openSignalLine(url: string, logger: Logger): Promise<Signa
       if (lost) return;
       lost = true;
       if (client === opened) client = undefined;
-      void opened.end().catch(() => undefined);
+      void leave(opened);
       if (closed) return;
       logger.warn({ err: error }, 'the line between the replicas broke, it is opened again');
       openLater();
@@ -43,18 +43,26 @@ export async function openSignalLine(url: string, logger: Logger): Promise<Signa
       await opened.query(`listen ${channel}`);
     } catch (error) {
       lost = true;
-      void opened.end().catch(() => undefined);
+      void leave(opened);
       throw error;
     }
     client = opened;
   }
 
+  async function reopen(): Promise<void> {
+    try {
+      await open();
+    } catch (error) {
+      logger.warn({ err: error }, 'the line between the replicas cannot be opened yet');
+      if (!closed) openLater();
+      return;
+    }
+    for (const listener of resumed) listener();
+  }
+
   function openLater(): void {
     timer = setTimeout(() => {
-      open().then(
-        () => resumed.forEach((listener) => listener()),
-        () => !closed && openLater(),
-      );
+      void reopen();
     }, againMs);
     timer.unref();
   }
@@ -67,7 +75,7 @@ export async function openSignalLine(url: string, logger: Logger): Promise<Signa
         .catch((error: unknown) => logger.warn({ err: error, kind }, 'a signal was lost'));
     },
     on: <K extends SignalKind>(kind: K, listener: (signal: Signals[K]) => void) => {
-      listeners.set(kind, [...(listeners.get(kind) ?? []), listener as Listener]);
+      listeners.set(kind, [...(listeners.get(kind) ?? []), listener]);
     },
     onResume: (listener) => void resumed.push(listener),
     close: async () => {
@@ -76,4 +84,9 @@ export async function openSignalLine(url: string, logger: Logger): Promise<Signa
       await client?.end();
     },
   };
+}
+
+/** A client that is broken has nothing to say at its end. */
+async function leave(client: Client): Promise<void> {
+  await client.end().catch(() => undefined);
 }

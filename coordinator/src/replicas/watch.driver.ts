@@ -22,26 +22,24 @@ export function watch(presence: Presence, local: () => LocalRuns | undefined): W
   let looking: Promise<void> = Promise.resolve();
 
   /** What happens to one agent's stream here, one after another. */
-  function inTurn(agentId: string, work: () => Promise<void>): Promise<void> {
-    const mine = (turns.get(agentId) ?? Promise.resolve()).catch(() => undefined).then(work);
+  async function inTurn(agentId: string, work: () => Promise<void>): Promise<void> {
+    const mine = after(turns.get(agentId), work);
     turns.set(agentId, mine);
-    const done = (): void => {
+    try {
+      await mine;
+    } finally {
       if (turns.get(agentId) === mine) turns.delete(agentId);
-    };
-    mine.then(done, done);
-    return mine;
+    }
   }
 
   /** One look after another: an older one must not have the last word. */
   function look(among?: readonly string[]): Promise<void> {
-    const mine = looking
-      .catch(() => undefined)
-      .then(async () => {
-        const connected = new Set(await presence.connected(among));
-        for (const agentId of among ?? [...known]) known.delete(agentId);
-        for (const agentId of connected) known.add(agentId);
-        await local()?.present(connected, among);
-      });
+    const mine = after(looking, async () => {
+      const connected = new Set(await presence.connected(among));
+      for (const agentId of among ?? [...known]) known.delete(agentId);
+      for (const agentId of connected) known.add(agentId);
+      await local()?.present(connected, among);
+    });
     looking = mine;
     return mine;
   }
@@ -65,4 +63,10 @@ export function watch(presence: Presence, local: () => LocalRuns | undefined): W
       await presence.holds([...sessions].map(([agentId, session]) => ({ agentId, session })));
     },
   };
+}
+
+/** Does the work once what was begun before has ended, well or not. */
+async function after(before: Promise<void> | undefined, work: () => Promise<void>): Promise<void> {
+  await before?.catch(() => undefined);
+  await work();
 }

@@ -114,7 +114,7 @@ function databaseClock(db: Kysely<Database>): Clock & { adjust(): Promise<void> 
       const askedAtMs = Date.now();
       const { rows } = await sql<{ now: number }>`select ${databaseNow} as now`.execute(db);
       const answeredAtMs = Date.now();
-      if (rows[0] !== undefined) aheadMs = Math.round(Number(rows[0].now) - (askedAtMs + answeredAtMs) / 2);
+      if (rows[0] !== undefined) aheadMs = Math.round(rows[0].now - (askedAtMs + answeredAtMs) / 2);
     },
   };
 }
