@@ -68,7 +68,12 @@ it(`a run that was backed up in its middle goes on where everything else was los
   const passphrase = join(federation.directory, 'passphrase');
   await writeFile(passphrase, 'correct horse battery\n');
   const made = await json<{ keys: string; blobs: number }>(programs.graft, [
-    ...['backup', folder, '--dir', federation.home, '--passphrase-file', passphrase],
+    'backup',
+    folder,
+    '--dir',
+    federation.home,
+    '--passphrase-file',
+    passphrase,
   ]);
   expect(made).toMatchObject({ keys: 'passphrase' });
 

@@ -59,7 +59,7 @@ export async function localCopies(directory: string, limitBytes: number): Promis
     },
     removed,
     makeRoom: async (sizeBytes) => {
-      for (const hash of [...sizes.keys()]) {
+      for (const hash of sizes.keys()) {
         if (totalBytes + sizeBytes <= limitBytes) return;
         if (held.has(hash)) continue;
         removed(hash);

@@ -19,7 +19,7 @@ export interface OpenedBlobs {
   readonly shelf: BlobShelf;
   /** Where they lie, for people. */
   readonly place: string;
-  close(): void;
+  readonly close: () => void;
 }
 
 export type BlobsConfig = Pick<

@@ -55,12 +55,23 @@ const keysOf = async ({ objects }: Replica, prefix: string): Promise<string[]> =
 };
 
 if (missing !== undefined) {
-  test.skip(`blobs in a bucket: ${missing}`, () => undefined);
+  process.stderr.write(
+    `Skipped: the contract of blobs in a bucket. ${missing}. GRAFT_REQUIRE_S3=1 makes this a failure.\n`,
+  );
+  test(`the contract of blobs in a bucket is skipped: ${missing}`, () => {
+    expect(process.env['GRAFT_REQUIRE_S3']).not.toBe('1');
+  });
 } else {
   blobStoreContract('a bucket', async () => replica(await newSettings()));
-  describe('replicas on one bucket', betweenReplicas);
-  describe('a large blob', largeBlobs);
-  describe('a bucket that cannot be used', refusals);
+  describe('replicas on one bucket', () => {
+    betweenReplicas();
+  });
+  describe('a large blob', () => {
+    largeBlobs();
+  });
+  describe('a bucket that cannot be used', () => {
+    refusals();
+  });
 }
 
 function betweenReplicas(): void {

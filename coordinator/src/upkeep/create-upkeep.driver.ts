@@ -76,7 +76,9 @@ export function createUpkeep(options: UpkeepOptions): RunningUpkeep {
   }
   function schedule(): void {
     if (stopped || settings.sweepMinutes === 0) return;
-    cancel = timers.after(settings.sweepMinutes * minuteMs, () => (inHand = byItself()));
+    cancel = timers.after(settings.sweepMinutes * minuteMs, () => {
+      inHand = byItself();
+    });
   }
   schedule();
 
