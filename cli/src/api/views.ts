@@ -132,6 +132,7 @@ export interface AgentView {
   readonly connected: boolean;
   /** Why it takes no work; absent where it does. */
   readonly paused?: string;
+  readonly tags: readonly string[];
   readonly lastSeenAtMs?: number;
   readonly agentVersion?: string;
 }

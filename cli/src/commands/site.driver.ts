@@ -64,6 +64,21 @@ export function registerSite(program: Command): void {
       }),
     );
   site
+    .command('tag')
+    .argument('<site>', 'name or id of a site')
+    .argument('[tags...]', 'words that tasks may ask for; none takes all away')
+    .description('replace the tags that you give a site')
+    .action(
+      action<object>(async ({ options, args, output }) => {
+        const [name = '', ...tags] = args;
+        const tagged = await (
+          await connect(options)
+        ).post<AgentView>(`/agents/${encodeURIComponent(name)}/tags`, { tags });
+        const words = tagged.tags.length === 0 ? 'no tags of yours' : tagged.tags.join(' ');
+        output.result(tagged, [`${tagged.name}: ${words}`], [tagged.id]);
+      }),
+    );
+  site
     .command('revoke')
     .argument('<site>', 'name or id of a site')
     .option('--reason <text>', 'why; goes into the audit log', 'revoked by the operator')

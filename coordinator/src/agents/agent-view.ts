@@ -1,6 +1,10 @@
 /** An agent as the admin API shows it. */
 import { z } from 'zod';
 
+import { mostTags, tagSchema } from '@graft/models/pipeline/schedule/round-policy';
+
+export const setTagsSchema = z.strictObject({ tags: z.array(tagSchema).max(mostTags) }).meta({ id: 'SetTags' });
+
 export const agentViewSchema = z
   .object({
     id: z.string(),
@@ -8,6 +12,7 @@ export const agentViewSchema = z
     state: z.enum(['pending', 'active', 'revoked']),
     connected: z.boolean().meta({ description: 'has an open instruction stream now' }),
     paused: z.string().optional().meta({ description: 'why it takes no work now; absent where it does' }),
+    tags: z.array(z.string()).meta({ description: 'given by the operator; those of the site are capabilities' }),
     createdAtMs: z.int(),
     lastSeenAtMs: z.int().optional(),
     agentVersion: z.string().optional(),
@@ -35,4 +40,5 @@ export const agentViewSchema = z
   })
   .meta({ id: 'Agent' });
 
+export type SetTags = z.infer<typeof setTagsSchema>;
 export type AgentView = z.infer<typeof agentViewSchema>;

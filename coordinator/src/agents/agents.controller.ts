@@ -1,11 +1,11 @@
 /** /agents: the sites that have enrolled. */
-import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 
 import type { AdmittedRequest } from '../access/api-key.guard.js';
 import { SERVICES, type Services } from '../api/services.js';
-import { agentViewSchema, type AgentView } from './agent-view.js';
+import { agentViewSchema, setTagsSchema, type AgentView, type SetTags } from './agent-view.js';
 
 @ApiTags('agents')
 @Controller('agents')
@@ -32,6 +32,18 @@ export class AgentsController {
   @ApiResponse({ status: 200, standardSchema: agentViewSchema })
   async approve(@Param('agent') agent: string, @Req() request: AdmittedRequest): Promise<AgentView> {
     return this.services.agents.approve(agent, request.caller?.name ?? '');
+  }
+
+  @Post(':agent/tags')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Replace the tags that the operator gives an agent; tasks may ask for them' })
+  @ApiResponse({ status: 200, standardSchema: agentViewSchema })
+  async tag(
+    @Param('agent') agent: string,
+    @Body({ schema: setTagsSchema }) { tags }: SetTags,
+    @Req() request: AdmittedRequest,
+  ): Promise<AgentView> {
+    return this.services.agents.tag(agent, tags, request.caller?.name ?? '');
   }
 
   @Post(':agent/revoke')

@@ -16,6 +16,7 @@ import type { Agents } from './agents.js';
 type AgentRow = Selectable<Database['agents']>;
 
 const stateSchema = z.enum(['pending', 'active', 'revoked']);
+const tagsSchema = z.array(z.string()).catch([]);
 const capabilitiesSchema = agentViewSchema.shape.capabilities;
 
 export interface AgentsPorts {
@@ -25,6 +26,8 @@ export interface AgentsPorts {
   readonly activity: Rounds['activity'];
   /** Ends the agent's stream. */
   readonly disconnect: (agentId: string, error: GraftError) => void;
+  /** What is known of an agent has changed: tells the runs, where it has a stream. */
+  readonly changed: (agentId: string) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -106,6 +109,21 @@ export function agentsRepository(ports: AgentsPorts): Agents {
         throw new GraftError('AGENT_REVOKED', `agent '${row.name}' has been revoked; invite the site again`);
       return view(row);
     },
+    tag: async (idOrName, given, by) => {
+      const { id, name } = await find(idOrName);
+      const tags = [...new Set(given)].sort();
+      await inTransaction(db, async (transaction) => {
+        await transaction
+          .updateTable('agents')
+          .set({ tags: JSON.stringify(tags) })
+          .where('id', '=', id)
+          .execute();
+        const details = { agentId: id, name, by, tags: tags.join(' ') };
+        await appendAudit(transaction, { atMs: ports.clock.nowMs(), action: 'agent.tagged', details });
+      });
+      await ports.changed(id);
+      return view(await find(id));
+    },
     revoke: async (idOrName, by) => {
       const row = await change(await find(idOrName), 'revoked', 'agent.revoked', by);
       ports.disconnect(row.id, new GraftError('AGENT_REVOKED', `agent '${row.name}' (${row.id}) has been revoked`));
@@ -128,6 +146,7 @@ function viewOf(
     state: stateSchema.parse(row.state),
     connected: row.state !== 'revoked' && online.has(row.id),
     ...(paused !== '' && { paused }),
+    tags: tagsSchema.parse(row.tags),
     createdAtMs: row.created_at_ms,
     ...(row.last_seen_at_ms !== null && { lastSeenAtMs: row.last_seen_at_ms }),
     ...(row.version !== null && { agentVersion: row.version }),

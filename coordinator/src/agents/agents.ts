@@ -9,6 +9,8 @@ export interface Agents {
   get(idOrName: string): Promise<AgentView>;
   /** Lets a waiting agent take part. Throws AGENT_REVOKED for one that was revoked. */
   approve(idOrName: string, by: string): Promise<AgentView>;
+  /** Replaces the operator's tags of an agent; runs that wait for one of them go on. */
+  tag(idOrName: string, tags: readonly string[], by: string): Promise<AgentView>;
   /** Shuts an agent out, ends its stream at once, and tells the engine. */
   revoke(idOrName: string, by: string): Promise<AgentView>;
 }

@@ -128,6 +128,7 @@ describe('enrolment tokens', () => {
 
 describe('agents', () => {
   const disconnected: string[] = [];
+  const changed: string[] = [];
   const agents = (): Agents =>
     agentsRepository({
       db: store.db,
@@ -135,6 +136,7 @@ describe('agents', () => {
       activity: () =>
         new Map([['agent-p', { runId: 'r', round: 2, activity: 'training', progress: 0.5, loss: 1, atMs: 5 }]]),
       disconnect: (agentId) => void disconnected.push(agentId),
+      changed: async (agentId) => void changed.push(agentId),
       clock,
     });
 
@@ -158,6 +160,14 @@ describe('agents', () => {
       activity: { activity: 'training' },
     });
     expect((await agents().list()).map(({ name }) => name)).toEqual(['lund', 'oslo']);
+  });
+
+  test('the operator’s tags are replaced as a whole, in order and once, and the runs are told', async () => {
+    expect(await agents().tag('oslo', ['icu', 'big', 'icu'], 'first')).toMatchObject({ tags: ['big', 'icu'] });
+    expect(await agents().tag('oslo', ['icu'], 'first')).toMatchObject({ tags: ['icu'] });
+    expect(changed).toEqual(['agent-p', 'agent-p']);
+    expect((await audited()).slice(-2)).toEqual(['agent.tagged', 'agent.tagged']);
+    await expect(agents().tag('nowhere', [], 'first')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   test('a revoked agent is disconnected and its name is free again', async () => {

@@ -47,6 +47,9 @@ export function createServices(options: ServicesOptions): Services {
       db,
       online: () => engine.online(),
       activity: () => rounds.activity(),
+      changed: async (agentId) => {
+        if (engine.hub.online().get(agentId)?.paused === '') await rounds.agentConnected(agentId);
+      },
       disconnect: (agentId, error) => engine.disconnect(agentId, error),
       clock,
     }),

@@ -214,6 +214,7 @@ function agentContract(store: () => Store): void {
         online: () => new Map(),
         activity: () => new Map(),
         disconnect: () => undefined,
+        changed: async () => undefined,
         clock,
       });
     const enrol = async (approval: boolean): Promise<string> => {
