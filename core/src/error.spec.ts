@@ -5,16 +5,27 @@ import { dataErrors } from './errors/data.js';
 import { modelErrors } from './errors/model.js';
 import { privacyErrors } from './errors/privacy.js';
 import { replicaErrors } from './errors/replicas.js';
+import { storeErrors } from './errors/stores.js';
 
-const tables = [coordinatorErrors, agentErrors, modelErrors, dataErrors, privacyErrors, replicaErrors];
+/** Each with the first digit of its numbers. */
+const ranges = [
+  [1, coordinatorErrors],
+  [1, storeErrors],
+  [1, replicaErrors],
+  [2, agentErrors],
+  [3, modelErrors],
+  [4, dataErrors],
+  [5, privacyErrors],
+] as const;
+const tables = ranges.map(([, table]) => table);
 
 describe('the error catalogue', () => {
   it('gives every code a number of its own, in the range of its table', () => {
     const numbers = Object.values(errorCatalogue).map(({ number }) => number);
     expect(new Set(numbers).size).toBe(numbers.length);
-    tables.forEach((table, index) => {
-      for (const { number } of Object.values(table)) expect(number).toMatch(new RegExp(`^GRAFT-${index + 1}\\d{3}$`));
-    });
+    for (const [digit, table] of ranges) {
+      for (const { number } of Object.values(table)) expect(number).toMatch(new RegExp(`^GRAFT-${digit}\\d{3}$`));
+    }
   });
 
   it('has no code in two tables', () => {

@@ -20,6 +20,7 @@ test('a directory is all a coordinator needs; the rest has defaults on loopback'
     keepUpdateRounds: 2,
     keepCheckpoints: 10,
     blobGraceMinutes: 1_440,
+    leaseMs: 10_000,
   });
 });
 
