@@ -99,15 +99,10 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
   }
 
   async function begin(owned: OwnedRun): Promise<void> {
-    const owner = local.own(owned);
-    try {
+    await local.own(owned).begin(async () => {
       const connected = await local.connected();
-      const traits = await store.traits(connected);
-      await owner.feed(() => ({ kind: 'started', connected, traits }));
-    } catch (error) {
-      owner.doubt();
-      throw error;
-    }
+      return { kind: 'started', connected, traits: await store.traits(connected) };
+    });
   }
 
   /** A run whose creation got no answer may be stored all the same: then it is begun as soon as the store can say so. */

@@ -8,7 +8,7 @@ import type { Elsewhere, LocalRuns } from './elsewhere.js';
 import type { EngineStore, Lease, OwnedRun } from './engine-store.js';
 import type { TraitsById } from './machine/event.js';
 import type { Heartbeat, InstructionHub, Logger } from './rounds.js';
-import { ownRun, type MakeEvent, type RunOwner } from './run-owner.driver.js';
+import { ownRun, type MakeEvent, type RunOwner, type Untimed } from './run-owner.driver.js';
 import { tellOwner } from './run-doors.driver.js';
 import type { SharedFolds } from './shared-folds.js';
 import { transferredSince, type TransferMeter } from './transferred.js';
@@ -53,10 +53,7 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
       perform: (effect, run) =>
         performEffect(effect, run, { ...dependencies, shared: folds && { folds, lease: owned.lease } }),
       wake: (agentId) => hub.wake(agentId),
-      restarted: async () => {
-        const here = await connected();
-        return { kind: 'restarted', connected: here, traits: await store.traits(here) };
-      },
+      restarted,
       active: () => activity.active(clock.nowMs(), activeWithinMs),
       onOver: (id) => {
         if (owners.get(id) === owner) owners.delete(id);
@@ -90,6 +87,11 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
 
   const connected = async (): Promise<readonly string[]> => elsewhere?.connected() ?? hub.connected();
 
+  async function restarted(): Promise<Untimed> {
+    const here = await connected();
+    return { kind: 'restarted', connected: here, traits: await store.traits(here) };
+  }
+
   return {
     map: owners,
     own,
@@ -112,10 +114,8 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
     adopt: async (owned) => {
       const { round, phase, plan } = owned.run.machine;
       logger.info({ runId: plan.runId, round, phase }, 'a run goes on');
-      const here = await connected();
-      const traits = await store.traits(here);
       const owner = own(owned);
-      await owner.feed(() => ({ kind: 'restarted', connected: here, traits }));
+      await owner.begin(restarted);
       await owner.resume();
     },
     letGo: async (runId) => {

@@ -44,10 +44,10 @@ export interface RunOwner {
   current(): StoredRun;
   /** Handles one event in its turn; undefined where `make` had nothing to say. Rejects where it could not be stored. */
   feed(make: MakeEvent, context?: EventContext): Promise<Step | undefined>;
+  /** Handles an event that takes a while to make: what is fed meanwhile comes after it. Where it cannot be made, the run is read again. */
+  begin(make: () => Promise<Untimed>): Promise<void>;
   /** Performs what a predecessor left undone, and sets the timer. */
   resume(): Promise<void>;
-  /** Its first event could not be made: it starts again from what is stored, as after a write of unknown outcome. */
-  doubt(): void;
   /** Stops without another write: the lease is lost. */
   retire(): void;
   /** Ends after the events in hand. */
@@ -77,9 +77,28 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     return mine;
   }
 
+  function begin(make: () => Promise<Untimed>): Promise<void> {
+    const mine = turn.then(() => handleMade(make));
+    turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async function handleMade(make: () => Promise<Untimed>): Promise<void> {
+    try {
+      const event = await make();
+      await handle(() => event, {});
+    } catch (error) {
+      uncertain = true;
+      recoverLater();
+      throw error;
+    }
+  }
+
   async function handle(make: MakeEvent, context: EventContext): Promise<Step | undefined> {
     if (closed) throw new GraftError('UNAVAILABLE', `run ${runId} is not in this coordinator's hands any more`);
     if (uncertain) await reload();
+    // Its result was stored with the end of the run: there is nothing left to write.
+    if (closed && context.doneSeq !== undefined) return undefined;
     const untimed = make(run.machine);
     if (untimed === undefined) return undefined;
     const result = step(run.machine, { ...untimed, atMs: clock.nowMs() });
@@ -217,13 +236,10 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     lease,
     current: () => run,
     feed,
+    begin,
     resume: async () => {
       await performUndone();
       arm(0);
-    },
-    doubt: () => {
-      uncertain = true;
-      recoverLater();
     },
     retire,
     close: async () => {

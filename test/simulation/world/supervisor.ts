@@ -71,6 +71,15 @@ export function createSupervisor(world: () => World, agents: readonly VirtualAge
       .then(end, end);
   }
 
+  function lookAgain(): void {
+    if (current?.isOpen() !== true) {
+      world().scheduler.after(failedStartMs, 'nobody can look again yet', lookAgain);
+      return;
+    }
+    frozenOnes -= 1;
+    restart(0);
+  }
+
   return {
     current: () => current,
     isBusy: () => frozenOnes > 0,
@@ -94,10 +103,7 @@ export function createSupervisor(world: () => World, agents: readonly VirtualAge
       // It wakes, finds that its runs are gone, and is stopped by whoever started the stand-by.
       scheduler.after(ms + graceMs, 'the frozen one is stopped', () => frozen.die());
       // A run that it began in between is found by who looks again once its lease has ended.
-      scheduler.after(ms + graceMs + takeoverMs, 'the stand-by looks again', () => {
-        frozenOnes -= 1;
-        restart(0);
-      });
+      scheduler.after(ms + graceMs + takeoverMs, 'the stand-by looks again', lookAgain);
     },
   };
 }

@@ -57,7 +57,7 @@ export function simulatedOwner(first: StoredRun, ports: OwnerPorts): SimulatedOw
     current: () => run,
     feed: async (make, context = {}) => handle(make, context),
     resume: async () => undefined,
-    doubt: () => undefined,
+    begin: async () => undefined,
     retire: () => undefined,
     close: async () => undefined,
     takeRows: () => made.splice(0),
