@@ -26,25 +26,26 @@ export interface DrainRequest {
   readonly limitMs: number;
 }
 
+const longestLimitMs = 7 * 24 * 3_600_000;
+
+/** Of a file that says nothing, such as one that was made by hand. */
+const defaultLimitMs = 300_000;
+
 const drainSchema = z.object({
-  limitMs: z
-    .number()
-    .min(0)
-    .max(7 * 24 * 3_600_000)
-    .catch(0),
-  atMs: z.number().catch(0),
+  limitMs: z.number().min(0).max(longestLimitMs).catch(defaultLimitMs),
+  atMs: z.number().optional().catch(undefined),
 });
 
 /** The limit counts from when it was asked. */
 export function parseDrain(text: string, nowMs: number): DrainRequest {
-  const { limitMs, atMs } = drainSchema.parse(objectIn(text));
+  const { limitMs, atMs = nowMs } = drainSchema.parse(objectIn(text));
   return { limitMs: Math.max(0, Math.min(limitMs, atMs + limitMs - nowMs)) };
 }
 
 function objectIn(text: string): object {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : {};
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
   } catch {
     // Written by hand, or cut off.
     return {};

@@ -184,6 +184,7 @@ describe('work of several tasks', () => {
     await until(() => rig.trainings() === 2, 'two trainings');
     open();
     await until(() => rig.coordinator.updates.length === 3, 'the updates');
+    expect(rounds().sort()).toEqual(['a 1', 'b 1', 'c 1']);
   });
 
   it('that the site declines is refused by name, and the coordinator knew before', async () => {

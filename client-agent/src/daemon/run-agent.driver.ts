@@ -84,7 +84,7 @@ async function runLocked(agent: EnrolledAgent, trainer: Trainer, options: RunOpt
     },
     onDrain: ({ limitMs }) => end.drain(limitMs),
   });
-  const unhook = onAbort(options.stop, end.stop);
+  const unhook = onAbort(options.stop, () => end.stop());
   const unhookDrain = onAbort(options.drain, () => end.drain(agent.config.stopLimitMs));
   if (summary !== undefined) void nameDevice(site, agent, trainer);
   try {

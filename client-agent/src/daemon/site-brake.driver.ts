@@ -49,14 +49,16 @@ export async function watchBrake(options: BrakeOptions): Promise<SiteBrake> {
     told.drained = true;
     options.onDrain(parseDrain(drain, nowMs()));
   };
-  await keepHours(options, closed.signal, () => void look());
+  // What cannot be read now is looked at again in a moment.
+  const lookAgain = (): void => void look().catch(() => undefined);
+  await keepHours(options, closed.signal, lookAgain);
   await look();
 
   const names = new Set([paths.paused, paths.drain].map((file) => basename(file)));
   const watcher = watchFolder(paths.directory, (name) => {
-    if (name === null || names.has(name)) void look();
+    if (name === null || names.has(name)) lookAgain();
   });
-  const timer = setInterval(() => void look(), lookEveryMs);
+  const timer = setInterval(lookAgain, lookEveryMs);
   timer.unref();
   return {
     close: () => {
@@ -95,10 +97,20 @@ async function keepHours(
       await writeFileAtomically(paths.paused, JSON.stringify({ sinceMs: nowMs(), by: 'hours', reason }));
     }
   };
+  const change = async (): Promise<void> => {
+    if (closed.aborted) return;
+    try {
+      await keep();
+    } catch {
+      // A full disk, say: the site computes on, and it is tried again at the next change.
+    }
+    onChange();
+    arm();
+  };
   const arm = (): void => {
     if (hours === undefined || closed.aborted) return;
     const waitMs = Math.min(longestTimerMs, nextChangeMs(hours, nowMs()) - nowMs());
-    const timer = setTimeout(() => void keep().finally(onChange).finally(arm), Math.max(1_000, waitMs));
+    const timer = setTimeout(() => void change(), Math.max(1_000, waitMs));
     timer.unref();
   };
   await keep();

@@ -16,6 +16,7 @@ const first: AgentStatus = {
   sinceMs: 0,
   startedAtMs: 0,
   jobs: [{ kind: 'train', run: 'r', round: 1 }],
+  queue: [],
   rounds: [],
 };
 
