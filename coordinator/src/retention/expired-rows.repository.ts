@@ -28,12 +28,14 @@ export async function removeExpired(db: Kysely<Database>, keep: Retention, atMs:
       select seq from events where at_ms < ${atMs - keep.eventsMs} order by seq limit ${batch})`,
     ),
     // The row stays: who reported what is part of the record. Its ciphertext and manifest are what takes room.
+    // A round may fold updates of as many rounds before as its policy lets be stale.
     updates: await inBatches(
       db,
       () => sql`update updates u set ciphertext = '{}', manifest = ''
       from (select u.run_id, u.round, u.agent_id, u.nonce from updates u join runs r on r.id = u.run_id
         where u.ciphertext <> '{}' and (not r.open or u.round <= (
-          select max(c.round) from rounds c where c.run_id = u.run_id and c.phase = 'committed') - ${keep.updateRounds})
+          select max(c.round) from rounds c where c.run_id = u.run_id and c.phase = 'committed')
+            - greatest(${keep.updateRounds}::int, coalesce((r.state #>> '{machine,plan,policy,maxStaleness}')::int, 0) + 1))
         limit ${batch}) old
       where (u.run_id, u.round, u.agent_id, u.nonce) = (old.run_id, old.round, old.agent_id, old.nonce)`,
     ),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { jest } from '@jest/globals';
+import { sql } from 'kysely';
 
 import { hashOf, sampleBytes } from '../blobs/blob-store.contract.js';
 import { openBlobs } from '../blobs/open-blobs.driver.js';
@@ -43,6 +44,27 @@ beforeAll(async () => {
 afterAll(async () => {
   await store.close();
   await fs.rm(directory, { recursive: true, force: true });
+});
+
+test('updates stay as long as the policy of their run may fold them', async () => {
+  const setPolicy = (policy: object): Promise<unknown> =>
+    sql`update runs set state = jsonb_set(state, '{machine,plan,policy}', ${JSON.stringify(policy)}::jsonb)`.execute(
+      store.db,
+    );
+  const whole = async (): Promise<number> => {
+    const rows = await store.db.selectFrom('updates').select('ciphertext').execute();
+    return rows.filter(({ ciphertext }) => 'hash' in Object(ciphertext)).length;
+  };
+  const before = await whole();
+  await setPolicy({ kind: 'bufferedAsynchronous', maxStaleness: 10 });
+  const rules = { ...keep, checkpoints: 100 };
+  const report = await sweep(
+    { db: store.db, blobs, shelf, keep: rules, graceMs: day },
+    { atMs: Date.now(), dryRun: false },
+  );
+  expect(report?.rows?.updates).toBe(0);
+  expect(await whole()).toBe(before);
+  await setPolicy({ kind: 'synchronous' });
 });
 
 test('rows and blobs of rounds that are over go by the rules; the run in progress keeps what it needs', async () => {
