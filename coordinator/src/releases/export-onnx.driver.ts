@@ -10,7 +10,10 @@ export function onnxExporter(files: WorkerFiles, log: Log): (pipeline: Pipeline)
   const file = new URL('./export-onnx.main.js', import.meta.url);
   return async (pipeline) => {
     const data = { blobDirectory: files.directory };
-    const host = lending(files, callHost('the export thread', () => threadChannel(file, data), log));
+    const host = lending(
+      files,
+      callHost('the export thread', () => threadChannel(file, data), log),
+    );
     try {
       return (await host.call('export', pipeline)) as Uint8Array;
     } finally {
