@@ -96,7 +96,7 @@ it(`a run that was backed up in its middle goes on where everything else was los
     'the end of the run',
     async () => {
       const run = await federation.call<Run>('GET', `/runs/${runId}`).catch(() => undefined);
-      return run?.status === 'running' ? undefined : run;
+      return run?.status === 'running' || run?.status === 'waiting' ? undefined : run;
     },
     90_000,
   );

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { jest } from '@jest/globals';
 
@@ -20,7 +21,7 @@ import { restoreBackup } from './restore.driver.js';
 
 jest.setTimeout(180_000);
 
-const fixture = new URL('../../../test/vectors/first-schema/', import.meta.url).pathname;
+const fixture = fileURLToPath(new URL('../../../test/vectors/first-schema/', import.meta.url));
 const root = await fs.mkdtemp(join(tmpdir(), 'graft backup-'));
 const backup = join(root, 'backup');
 const sealed = join(root, 'sealed');

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { jest } from '@jest/globals';
 import { sql } from 'kysely';
@@ -15,7 +16,7 @@ import { sweep, type SweepReport } from './sweep.driver.js';
 
 jest.setTimeout(120_000);
 
-const fixture = new URL('../../../test/vectors/first-schema/', import.meta.url).pathname;
+const fixture = fileURLToPath(new URL('../../../test/vectors/first-schema/', import.meta.url));
 const directory = await fs.mkdtemp(join(tmpdir(), 'graft sweep-'));
 const day = 24 * 3_600_000;
 const keep = { eventsMs: 30 * day, updateRounds: 1, checkpoints: 1 };
