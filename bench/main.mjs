@@ -2,12 +2,22 @@
 import { run as agents } from './agents.mjs';
 import { run as crash } from './crash.mjs';
 import { run as featureCache } from './feature-cache.mjs';
+import { run as hostile } from './hostile.mjs';
 import { run as overhead } from './overhead.mjs';
 import { run as swarm } from './swarm.mjs';
 import { run as train } from './train.mjs';
 import { run as unitCosts } from './unit-costs.mjs';
 
-const measurements = { agents, overhead, crash, 'feature-cache': featureCache, swarm, train, 'unit-costs': unitCosts };
+const measurements = {
+  agents,
+  overhead,
+  crash,
+  'feature-cache': featureCache,
+  hostile,
+  swarm,
+  train,
+  'unit-costs': unitCosts,
+};
 const [name = '', ...args] = process.argv.slice(2);
 
 if (Object.hasOwn(measurements, name)) await measurements[name](args);
