@@ -44,9 +44,10 @@ async function oneRun(federation, taskId) {
 
 /** The lines of a metric, by the value of a label. */
 async function metric(federation, name, label) {
-  const response = await fetch(`${federation.ready.apiUrl}/api/v1/metrics`, {
+  const response = await fetch(`${federation.ready.apiUrl}/metrics`, {
     headers: { authorization: `Bearer ${federation.key}` },
   });
+  if (!response.ok) throw new Error(`the metrics answered ${response.status}`);
   const found = {};
   for (const line of (await response.text()).split('\n')) {
     if (!line.startsWith(`${name}{`)) continue;
@@ -93,7 +94,10 @@ async function settle(federation, before, waitMs) {
 function logOf(federation) {
   const lines = readFileSync(join(federation.directory, 'coordinator.log'), 'utf8').split('\n');
   const unhandled = lines.filter((line) => /unhandled|uncaught|MaxListeners|out of memory/iu.test(line));
-  return { unhandled, errors: lines.filter((line) => /"level":"?error|\berror\b.*INTERNAL/iu.test(line)) };
+  return {
+    unhandled,
+    errors: lines.filter((line) => /"level":(?:50|60|"error"|"fatal")|^\S+ (?:ERROR|FATAL) /u.test(line)),
+  };
 }
 
 /** Honest runs back to back, until the attack is over and the last run too. */
