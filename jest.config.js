@@ -23,6 +23,8 @@ const shared = {
 
 export default {
   maxWorkers: 2,
+  // Nothing here is about time: a test may wait for a busy machine.
+  testTimeout: 30_000,
   projects: [
     {
       ...shared,
