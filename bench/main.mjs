@@ -4,6 +4,7 @@ import { run as crash } from './crash.mjs';
 import { run as featureCache } from './feature-cache.mjs';
 import { run as hostile } from './hostile.mjs';
 import { run as overhead } from './overhead.mjs';
+import { run as powerCut } from './power-cut.mjs';
 import { run as swarm } from './swarm.mjs';
 import { run as train } from './train.mjs';
 import { run as unitCosts } from './unit-costs.mjs';
@@ -11,6 +12,7 @@ import { run as unitCosts } from './unit-costs.mjs';
 const measurements = {
   agents,
   overhead,
+  'power-cut': powerCut,
   crash,
   'feature-cache': featureCache,
   hostile,
