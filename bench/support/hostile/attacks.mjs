@@ -7,7 +7,7 @@ import * as messages from './messages.mjs';
 import { randomFrom } from './random.mjs';
 import * as updates from './updates.mjs';
 
-export const attacks = { ...messages, ...updates, ...connections, ...doors };
+const attacks = { ...messages, ...updates, ...connections, ...doors };
 
 /**
  * Runs attackers drawn from the seed, `lanes` at once, until `untilMs`.
