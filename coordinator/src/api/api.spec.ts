@@ -16,7 +16,7 @@ import type { Role } from '../access/roles.js';
 import { silentTelemetry } from '../system/telemetry.js';
 import { createApi } from './api-app.module.js';
 import { idempotency } from './idempotency.adapter.js';
-import { memoryAnswers } from './idempotency.js';
+import { memoryAnswers } from './idempotency.contract.js';
 import type { Services } from './services.js';
 
 const invite = {

@@ -1,5 +1,5 @@
 /** What the answers to repeated requests keep, on any database. */
-import { answerKeptMs, earlierAnswer, type AnswerStore } from './idempotency.js';
+import { answerKeptMs, earlierAnswer, type Answer, type AnswerStore } from './idempotency.js';
 
 let keys = 0;
 const attempt = (requestHash = 'request') => ({ id: `attempt-${++keys}`, requestHash });
@@ -42,4 +42,26 @@ export function answersContract(store: () => AnswerStore): void {
       expect(await earlierAnswer(store(), first, atMs + answerKeptMs + 1)).toBeUndefined();
     });
   });
+}
+
+/** Answers kept in memory: at most `limit`, the oldest go first. */
+export function memoryAnswers(limit: number): AnswerStore {
+  const kept = new Map<string, { requestHash: string; atMs: number; answer?: Answer }>();
+  return {
+    begin: async ({ id, requestHash }, atMs) => {
+      const earlier = kept.get(id);
+      if (earlier !== undefined && atMs - earlier.atMs < answerKeptMs) return earlier;
+      kept.set(id, { requestHash, atMs });
+      for (const oldest of kept.keys()) {
+        if (kept.size <= limit) break;
+        kept.delete(oldest);
+      }
+      return undefined;
+    },
+    finish: async ({ id }, answer) => {
+      const entry = kept.get(id);
+      if (entry !== undefined) kept.set(id, { ...entry, answer });
+    },
+    forget: async ({ id }) => void kept.delete(id),
+  };
 }

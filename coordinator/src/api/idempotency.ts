@@ -31,7 +31,7 @@ export interface AnswerStore {
   forget(attempt: Attempt): Promise<void>;
 }
 
-/** The answer to give again, or undefined where the request is to be done. Throws INVALID_REQUEST, ALREADY_RUNNING. */
+/** The answer to give again, or undefined where the request is to be done. Throws INVALID_REQUEST, REQUEST_IN_PROGRESS. */
 export async function earlierAnswer(store: AnswerStore, attempt: Attempt, atMs: number): Promise<Answer | undefined> {
   const earlier = await store.begin(attempt, atMs);
   if (earlier === undefined) return undefined;
@@ -42,26 +42,4 @@ export async function earlierAnswer(store: AnswerStore, attempt: Attempt, atMs: 
     throw new GraftError('REQUEST_IN_PROGRESS', 'the first request with this Idempotency-Key is still being worked on');
   }
   return earlier.answer;
-}
-
-/** Answers kept in memory: at most `limit`, the oldest go first. */
-export function memoryAnswers(limit: number): AnswerStore {
-  const kept = new Map<string, { requestHash: string; atMs: number; answer?: Answer }>();
-  return {
-    begin: async ({ id, requestHash }, atMs) => {
-      const earlier = kept.get(id);
-      if (earlier !== undefined && atMs - earlier.atMs < answerKeptMs) return earlier;
-      kept.set(id, { requestHash, atMs });
-      for (const oldest of kept.keys()) {
-        if (kept.size <= limit) break;
-        kept.delete(oldest);
-      }
-      return undefined;
-    },
-    finish: async ({ id }, answer) => {
-      const entry = kept.get(id);
-      if (entry !== undefined) kept.set(id, { ...entry, answer });
-    },
-    forget: async ({ id }) => void kept.delete(id),
-  };
 }
