@@ -14,8 +14,8 @@ const dataTag = 0x0a;
 const withHeaderRoom = new WeakSet<ArrayBufferLike>();
 
 /**
- * A chunk of `sizeBytes` to be filled by a file read, the frame's header in the same buffer in front of it.
- * Encode it once: the header is written where nothing else may lie.
+ * A chunk of `sizeBytes` to be filled by a file read, the frame's header in the same buffer in front of it, where nothing
+ * else may lie. A view of its first bytes is encoded in place too. It may be filled again once what was written is done.
  */
 export function allocateChunk(sizeBytes: number): Chunk {
   const { buffer } = new Uint8Array(headerRoom + sizeBytes);

@@ -2,7 +2,7 @@
  * Blobs in a directory: `<2 hex>/<hash>` for whole ones, `partial/<hash>` for those that are being received.
  * A blob appears by rename after fsync, so that a name always stands for verified, durable bytes.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, type Hash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ import type { BlobRef } from '@graft/models/pipeline/pipeline';
 import { partialsToSweep, type Partial, type SweepLimits } from '@graft/protos/transfer/partials';
 
 import type { BlobStore, Swept } from './blob-store.js';
+import { openFiles } from './open-files.adapter.js';
 
 /** The file system calls that may fail; tests replace them. */
 export type BlobFiles = Pick<typeof fs, 'mkdir' | 'open' | 'readdir' | 'readFile' | 'rename' | 'rm' | 'stat'>;
@@ -38,6 +39,9 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
   const path = (hash: string): string => join(directory, checkHash(hash).slice(0, 2), hash);
   const partialPath = (hash: string): string => join(directory, 'partial', checkHash(hash));
   await files.mkdir(join(directory, 'partial'), { recursive: true, mode: 0o700 });
+  const open = openFiles(files);
+  /** Running hashes of blobs that this process has received from their first byte on. */
+  const received = new Map<string, { readonly hash: Hash; sizeBytes: number }>();
 
   async function sizeOf(file: string): Promise<number | undefined> {
     return (await files.stat(file).catch(missing))?.size;
@@ -110,54 +114,67 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     return ref;
   }
 
-  async function readChunk(hash: string, index: number): Promise<Uint8Array> {
-    const size = await sizeOf(path(hash));
-    if (size === undefined) throw new GraftError('NOT_FOUND', `no blob ${hash}`);
+  async function readChunk(hash: string, index: number, into?: Uint8Array): Promise<Uint8Array> {
+    const file = path(hash);
     const offset = index * chunkBytes;
-    if (!Number.isInteger(index) || index < 0 || offset >= size)
-      throw new GraftError('CHUNK_OUT_OF_RANGE', `chunk ${index} of a blob of ${size} bytes`);
-    const chunk = new Uint8Array(Math.min(chunkBytes, size - offset));
-    const handle = await files.open(path(hash), 'r');
+    const chunk = into ?? new Uint8Array(chunkBytes);
+    const read = async (handle: fs.FileHandle): Promise<number> =>
+      Number.isSafeInteger(offset) && offset >= 0
+        ? (await handle.read(chunk, 0, Math.min(chunkBytes, chunk.byteLength), offset)).bytesRead
+        : 0;
+    let length: number;
     try {
-      const { bytesRead } = await handle.read(chunk, 0, chunk.byteLength, offset);
-      if (bytesRead !== chunk.byteLength)
-        throw new GraftError('BLOB_CORRUPT', `blob ${hash} ends within chunk ${index}`);
-    } finally {
-      await handle.close();
+      length = await open.use(file, 'r', read);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') throw new GraftError('NOT_FOUND', `no blob ${hash}`, { cause: error });
+      throw error;
     }
-    return chunk;
+    if (length === 0) throw new GraftError('CHUNK_OUT_OF_RANGE', `blob ${hash} has no chunk ${index}`);
+    return chunk.subarray(0, length);
   }
 
   async function appendChunk(hash: string, index: number, bytes: Uint8Array): Promise<void> {
     const file = partialPath(hash);
     if (bytes.byteLength > chunkBytes)
       throw new GraftError('TOO_LARGE', `a chunk of ${bytes.byteLength} bytes, the limit is ${chunkBytes}`);
+    // Asked each time, because another process may have received the chunks since.
     const size = (await sizeOf(file)) ?? 0;
     const next = Math.floor(size / chunkBytes);
     if (index !== next)
       throw new GraftError('CHUNK_OUT_OF_ORDER', `chunk ${index} of blob ${hash}, the next one is ${next}`);
+    if (size === 0) received.set(hash, { hash: createHash('sha256'), sizeBytes: 0 });
+    const running = received.get(hash);
+    received.delete(hash);
     try {
-      const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
-      try {
+      await open.use(file, constants.O_RDWR | constants.O_CREAT, async (handle) => {
         // A chunk that a crash or a full disk cut short is written over.
         if (size % chunkBytes !== 0) await handle.truncate(next * chunkBytes);
         await writeAt(handle, bytes, next * chunkBytes);
-      } finally {
-        await handle.close();
-      }
+      });
     } catch (error) {
       throw storageError(error, directory);
     }
+    if (running?.sizeBytes !== size || size % chunkBytes !== 0) return;
+    running.hash.update(bytes);
+    running.sizeBytes += bytes.byteLength;
+    received.set(hash, running);
+  }
+
+  /** Forgets what is being received, and closes its file. */
+  async function endReceiving(hash: string): Promise<void> {
+    received.delete(hash);
+    await open.close(partialPath(hash));
   }
 
   /** sha256 of a file, a chunk at a time, so that nobody waits long for the event loop. */
   async function hashOf(handle: fs.FileHandle): Promise<string> {
     const hash = createHash('sha256');
     const buffer = new Uint8Array(chunkBytes);
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, 0, chunkBytes);
+    for (let position = 0; ;) {
+      const { bytesRead } = await handle.read(buffer, 0, chunkBytes, position);
       if (bytesRead === 0) return hash.digest('hex');
       hash.update(buffer.subarray(0, bytesRead));
+      position += bytesRead;
     }
   }
 
@@ -167,14 +184,14 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     const size = await sizeOf(file);
     if (size === undefined) throw new GraftError('NOT_FOUND', `nothing of blob ${hash} has been received`);
     try {
-      const handle = await files.open(file, 'r+');
-      let actual: string;
-      try {
-        // The disk works while the processor hashes.
-        [actual] = await Promise.all([hashOf(handle), handle.sync()]);
-      } finally {
-        await handle.close();
-      }
+      const running = received.get(hash);
+      const actual = await open.use(file, 'r+', async (handle) => {
+        const isWhole = running?.sizeBytes === size;
+        // The disk works while the processor hashes what came before this process, or to another.
+        const [digest] = await Promise.all([isWhole ? running.hash.digest('hex') : hashOf(handle), handle.sync()]);
+        return digest;
+      });
+      await endReceiving(hash);
       if (actual !== hash || size !== sizeBytes) {
         await files.rm(file, { force: true });
         throw new GraftError(
@@ -184,6 +201,7 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
       }
       await publish(file, hash);
     } catch (error) {
+      await endReceiving(hash);
       throw storageError(error, directory);
     }
     return { hash, sizeBytes };
@@ -198,7 +216,11 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     }
     const swept = partialsToSweep(found, limits);
     for (const { name } of swept) {
-      await inTurn(name, async () => files.rm(join(directory, 'partial', name), { force: true }));
+      await inTurn(name, async () => {
+        received.delete(name);
+        await open.close(join(directory, 'partial', name));
+        await files.rm(join(directory, 'partial', name), { force: true });
+      });
     }
     return { count: swept.length, sizeBytes: swept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
   }
@@ -216,6 +238,8 @@ export async function openBlobDirectory(directory: string, files: BlobFiles = fs
     finish: (hash, sizeBytes) => inTurn(hash, () => finish(hash, sizeBytes)),
     delete: (hash) =>
       inTurn(hash, async () => {
+        await open.close(path(hash));
+        await endReceiving(hash);
         await files.rm(path(hash), { force: true });
         await files.rm(partialPath(hash), { force: true });
       }),

@@ -9,8 +9,11 @@ export interface BlobStore {
   put(bytes: Uint8Array): Promise<BlobRef>;
   /** The whole blob. Throws NOT_FOUND. */
   read(hash: string): Promise<Uint8Array>;
-  /** Chunk `index` of 1 MiB chunks; the last may be shorter. Throws NOT_FOUND, CHUNK_OUT_OF_RANGE. */
-  readChunk(hash: string, index: number): Promise<Uint8Array>;
+  /**
+   * Chunk `index` of 1 MiB chunks; the last may be shorter. Throws NOT_FOUND, CHUNK_OUT_OF_RANGE.
+   * @param into room for it, a chunk or what the blob has left; the answer may be a view of it, or of other memory
+   */
+  readChunk(hash: string, index: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Leading whole chunks of a blob that is being received; 0 where there are none. */
   partial(hash: string): Promise<number>;
   /** Appends the next chunk. Throws CHUNK_OUT_OF_ORDER, DISK_FULL; what was stored before stays. */

@@ -203,10 +203,10 @@ export function s3Blobs({ objects, local, nowMs }: S3BlobsOptions): S3Blobs {
     return { count: swept.length, sizeBytes: swept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
   }
 
-  async function readChunk(hash: string, index: number): Promise<Uint8Array> {
+  async function readChunk(hash: string, index: number, into?: Uint8Array): Promise<Uint8Array> {
     if ((await local.store.has(hash)) !== undefined) {
       local.used(hash);
-      return local.store.readChunk(hash, index);
+      return local.store.readChunk(hash, index, into);
     }
     const size = (await objects.head(blobKey(local.checkHash(hash))))?.sizeBytes;
     if (size === undefined) throw notFound(hash);

@@ -6,7 +6,9 @@ import { Metadata, type ServerReadableStream, type ServerUnaryCall, type ServerW
 
 import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
+import { limits } from '@graft/core/limits';
 import type { BlobRef } from '@graft/models/pipeline/pipeline';
+import { allocateChunk } from '@graft/protos/chunk-codec.adapter';
 import { chunkCount } from '@graft/protos/chunks';
 import { uploadMetadata } from '@graft/protos/clients.adapter';
 import type * as wire from '@graft/protos/messages';
@@ -136,9 +138,11 @@ async function sendChunks(
     watch.end();
     return error;
   };
+  // What was written has been copied by the time that it is done: two chunks take turns.
+  const rooms = [allocateChunk(limits.chunkBytes).data, allocateChunk(limits.chunkBytes).data];
   let sending: Promise<Error | undefined> = Promise.resolve(undefined);
   for (let index = firstChunk; index < count; index++) {
-    const data = await blobs.readChunk(blob.hash, index);
+    const data = await blobs.readChunk(blob.hash, index, rooms[index % 2]);
     if ((await sending) !== undefined) return;
     meter.countDown(agentId, data.byteLength);
     sending = send(data);

@@ -4,7 +4,15 @@
  * Written bytes are a function of names and values alone: widest elements first, then by name, so that
  * equal weights have equal hashes and every view is aligned.
  */
-import { bytesOf, bytesPerElement, tensorFromBytes, type DType, type Tensor, type Weights } from '@graft/core/tensor';
+import {
+  bytesOf,
+  bytesPerElement,
+  elementCount,
+  tensorFromBytes,
+  type DType,
+  type Tensor,
+  type Weights,
+} from '@graft/core/tensor';
 import { GraftError } from '@graft/core/error';
 import { limits } from '@graft/core/limits';
 
@@ -42,31 +50,44 @@ interface Entry {
 
 /** One file with all tensors. */
 export function encodeSafetensors(weights: Weights, metadata?: Readonly<Record<string, string>>): Uint8Array {
-  const sorted = [...weights].sort(
+  const { bytes, offsets } = emptySafetensors(weights, metadata);
+  for (const [name, value] of weights) bytes.set(bytesOf(value), offsets.get(name));
+  return bytes;
+}
+
+/** What a file needs to know of a tensor before it holds its values. */
+type Outline = Pick<Tensor, 'dtype' | 'shape'>;
+
+/**
+ * A file whose tensors are zeros yet, and the place of each in it: for whoever makes the values where they are to lie.
+ * @param outlines tensors, or only their types and shapes
+ */
+export function emptySafetensors(
+  outlines: ReadonlyMap<string, Outline>,
+  metadata?: Readonly<Record<string, string>>,
+): { readonly bytes: Uint8Array; readonly offsets: ReadonlyMap<string, number> } {
+  const sorted = [...outlines].sort(
     ([nameA, a], [nameB, b]) =>
       bytesPerElement[b.dtype] - bytesPerElement[a.dtype] || (nameA < nameB ? -1 : nameA > nameB ? 1 : 0),
   );
   const header = new Map<string, unknown>();
   if (metadata !== undefined) header.set(metadataKey, metadata);
+  const begins = new Map<string, number>();
   let end = 0;
-  for (const [name, value] of sorted) {
+  for (const [name, { dtype, shape }] of sorted) {
     if (name === metadataKey) throw malformed(`a tensor cannot have the reserved name '${metadataKey}'`);
     const begin = end;
-    end += value.data.byteLength;
-    header.set(name, { dtype: codeOf[value.dtype], shape: value.shape, data_offsets: [begin, end] });
+    begins.set(name, begin);
+    end += elementCount(shape) * bytesPerElement[dtype];
+    header.set(name, { dtype: codeOf[dtype], shape, data_offsets: [begin, end] });
   }
   const text = new TextEncoder().encode(jsonOf(header));
-  const headerBytes = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerBytes + end);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.fill(0x20, 8, 8 + headerBytes);
+  const start = 8 + Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(start + end);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(start - 8), true);
+  bytes.fill(0x20, 8, start);
   bytes.set(text, 8);
-  let offset = 8 + headerBytes;
-  for (const [, value] of sorted) {
-    bytes.set(bytesOf(value), offset);
-    offset += value.data.byteLength;
-  }
-  return bytes;
+  return { bytes, offsets: new Map([...begins].map(([name, begin]) => [name, start + begin])) };
 }
 
 /**

@@ -4,10 +4,10 @@
  * rounded weights that it was given but added to the master, so that errors do not add up over rounds.
  */
 import { GraftError } from '@graft/core/error';
-import { tensor, type Tensor, type Weights } from '@graft/core/tensor';
+import { bytesOf, tensor, type Tensor, type Weights } from '@graft/core/tensor';
 
 import { fromFloat16, toFloat16 } from '../formats/float16.js';
-import { encodeSafetensors } from '../formats/safetensors.js';
+import { emptySafetensors } from '../formats/safetensors.js';
 
 export interface Downlink {
   /** A safetensors file; `loadPart` widens its float16 tensors. */
@@ -27,13 +27,20 @@ const infinityBits = 0x7f800000;
  */
 export function encodeDownlink(weights: Weights): Downlink {
   const kept: string[] = [];
-  const narrow = new Map<string, Tensor>();
+  const outlines = new Map<string, Pick<Tensor, 'dtype' | 'shape'>>();
   for (const [name, value] of weights) {
     const fits = value.dtype !== 'float32' || largestMagnitudeBits(name, value.data) < overflowBits;
     if (!fits) kept.push(name);
-    narrow.set(name, value.dtype === 'float32' && fits ? tensor('float16', value.shape, toFloat16(value.data)) : value);
+    outlines.set(name, value.dtype === 'float32' && fits ? { dtype: 'float16', shape: value.shape } : value);
   }
-  return { bytes: encodeSafetensors(narrow), kept };
+  const { bytes, offsets } = emptySafetensors(outlines);
+  for (const [name, value] of weights) {
+    const offset = offsets.get(name);
+    if (value.dtype === 'float32' && outlines.get(name)?.dtype === 'float16')
+      toFloat16(value.data, new Uint16Array(bytes.buffer, offset, value.data.length));
+    else bytes.set(bytesOf(value), offset);
+  }
+  return { bytes, kept };
 }
 
 /** float16 tensors as float32; other dtypes as they are, without a copy. */
@@ -43,7 +50,7 @@ export function widen(value: Tensor): Tensor {
 
 /** Integers, because this loop runs over every weight of every round. */
 function largestMagnitudeBits(name: string, values: Float32Array): number {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   let largest = 0;
   for (let i = 0; i < bits.length; i++) {
     const magnitude = (bits[i] as number) & 0x7fffffff;
