@@ -5,6 +5,7 @@ import { run as featureCache } from './feature-cache.mjs';
 import { run as hostile } from './hostile.mjs';
 import { run as overhead } from './overhead.mjs';
 import { run as powerCut } from './power-cut.mjs';
+import { run as soak } from './soak.mjs';
 import { run as swarm } from './swarm.mjs';
 import { run as train } from './train.mjs';
 import { run as unitCosts } from './unit-costs.mjs';
@@ -16,6 +17,7 @@ const measurements = {
   crash,
   'feature-cache': featureCache,
   hostile,
+  soak,
   swarm,
   train,
   'unit-costs': unitCosts,

@@ -40,7 +40,7 @@ export async function until(what, condition, { timeoutMs = 60_000, everyMs = 20 
 }
 
 /** Opens a federation in a new temporary folder; `close()` ends every process and removes the folder. */
-export async function openFederation(name) {
+export async function openFederation(name, { coordinatorArgs = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), `graft-bench-${name}-`));
   const home = join(directory, 'coordinator');
   mkdirSync(home, { recursive: true });
@@ -59,7 +59,11 @@ export async function openFederation(name) {
       '--enrol-port',
       portOf(enrolAddress),
     ];
-    const child = start(programs.coordinator, ['--dir', home, ...ports], join(directory, 'coordinator.log'));
+    const child = start(
+      programs.coordinator,
+      ['--dir', home, ...ports, ...coordinatorArgs],
+      join(directory, 'coordinator.log'),
+    );
     federation.coordinator = child;
     federation.ready = await until('the coordinator', () => {
       if (child.exitCode !== null)

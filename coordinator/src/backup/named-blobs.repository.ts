@@ -13,6 +13,8 @@ const reports: ReadonlySet<string> = new Set([
   'events.data',
   'rounds.record',
   'answers.body',
+  'deltas.from_hash',
+  'deltas.to_hash',
   'answers.id',
   'answers.request_hash',
   'api_keys.hash',

@@ -10,6 +10,12 @@ import { chunkOpener, openEnvelope } from '@graft/protos/sealed/open.adapter';
 /** Float32 of a full chunk. */
 export const elementsPerChunk = plaintextChunkBytes / Float32Array.BYTES_PER_ELEMENT;
 
+/**
+ * Where a sealed chunk is read to. One for the thread, because reads are synchronous and what is opened lies elsewhere:
+ * a buffer for each update would hold as many chunks as the cohort has agents.
+ */
+const sealed = new Uint8Array(limits.chunkBytes);
+
 export interface SealedDelta {
   readonly chunkCount: number;
   /** Elements of the whole delta. */
@@ -27,7 +33,6 @@ export function sealedDelta(file: string, manifestBytes: Uint8Array, roundSecret
   const envelope = openEnvelope(manifest, roundSecretKey);
   const sizeBytes = manifest.ciphertext?.sizeBytes ?? 0;
   const open = chunkOpener(envelope);
-  const buffer = new Uint8Array(limits.chunkBytes);
   if (envelope.plaintextBytes % Float32Array.BYTES_PER_ELEMENT !== 0) {
     throw new GraftError('ENVELOPE_INVALID', `a delta of ${envelope.plaintextBytes} bytes is no vector of float32`);
   }
@@ -40,8 +45,8 @@ export function sealedDelta(file: string, manifestBytes: Uint8Array, roundSecret
       // One file descriptor at a time, however many updates are folded together.
       const descriptor = openSync(file, 'r');
       try {
-        const length = readSync(descriptor, buffer, 0, wanted, offset);
-        return floatsOf(open(index, buffer.subarray(0, length)));
+        const length = readSync(descriptor, sealed, 0, wanted, offset);
+        return floatsOf(open(index, sealed.subarray(0, length)));
       } finally {
         closeSync(descriptor);
       }

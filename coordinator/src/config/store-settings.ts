@@ -1,6 +1,9 @@
 /** Settings of what a coordinator keeps: its database, its blobs, and how long. */
 import { z } from 'zod';
 
+/** A time that may be a fraction of its unit. */
+const span = (least: number, most: number) => z.coerce.number().min(least).max(most);
+
 const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
 export const storeSettings = {
@@ -25,13 +28,15 @@ export const storeSettings = {
   /** How often what nothing needs any more is removed, minutes; 0 for never. */
   sweepMinutes: count(0, 100_000).default(60),
   /** Events that are kept, days. */
-  keepEventsDays: count(1, 100_000).default(30),
+  keepEventsDays: span(0.00001, 100_000).default(30),
   /** Rounds of a run whose updates (ciphertexts) are kept after they are committed. */
   keepUpdateRounds: count(1, 1_000_000).default(2),
   /** Checkpoints of a run that are kept beside those of its releases and the last one. */
   keepCheckpoints: count(1, 1_000_000).default(10),
+  /** Settled instructions, finished effects and answers to repeated requests are kept for this long, minutes. */
+  keepSettledMinutes: span(0.05, 1_000_000).default(24 * 60),
   /** A blob that nothing names is removed when it was not used for this long, minutes. */
-  blobGraceMinutes: count(1, 10_000_000).default(24 * 60),
+  blobGraceMinutes: span(0.05, 10_000_000).default(24 * 60),
 } as const;
 
 /** Flag, key of the configuration, and variable that stands in for the flag. */
@@ -47,6 +52,7 @@ export const storeFlags = {
   '--keep-events-days': ['keepEventsDays', 'GRAFT_KEEP_EVENTS_DAYS'],
   '--keep-update-rounds': ['keepUpdateRounds', 'GRAFT_KEEP_UPDATE_ROUNDS'],
   '--keep-checkpoints': ['keepCheckpoints', 'GRAFT_KEEP_CHECKPOINTS'],
+  '--keep-settled-minutes': ['keepSettledMinutes', 'GRAFT_KEEP_SETTLED_MINUTES'],
   '--blob-grace-minutes': ['blobGraceMinutes', 'GRAFT_BLOB_GRACE_MINUTES'],
 } as const;
 

@@ -9,18 +9,18 @@ export interface Retention {
   readonly updateRounds: number;
   /** Checkpoints of a run that are kept beside those of releases. */
   readonly checkpoints: number;
+  /** Settled instructions, finished effects, answers to repeated requests, deltas to checkpoints that are gone. */
+  readonly settledMs: number;
 }
 
-/** Settled instructions and finished effects: for the questions of a day. */
-const settledKeptMs = 24 * 3_600_000;
 const batch = 5_000;
 
 export type ExpiredRows = Readonly<
-  Record<'events' | 'updates' | 'checkpoints' | 'outbox' | 'instructions' | 'answers', number>
+  Record<'events' | 'updates' | 'checkpoints' | 'deltas' | 'outbox' | 'instructions' | 'answers', number>
 >;
 
 export async function removeExpired(db: Kysely<Database>, keep: Retention, atMs: number): Promise<ExpiredRows> {
-  const settledMs = atMs - settledKeptMs;
+  const settledMs = atMs - keep.settledMs;
   return {
     events: await inBatches(
       db,
@@ -46,6 +46,13 @@ export async function removeExpired(db: Kysely<Database>, keep: Retention, atMs:
         select c.run_id, c.round, row_number() over (partition by c.run_id order by c.round desc) as age from checkpoints c) aged
       where age > ${keep.checkpoints} and not exists (
         select 1 from releases l where l.run_id = aged.run_id and l.round = aged.round) limit ${batch})`,
+    ),
+    // Nobody asks for an old checkpoint again; who does gets its delta made again.
+    deltas: await inBatches(
+      db,
+      () => sql`delete from deltas where (from_hash, to_hash) in (
+      select d.from_hash, d.to_hash from deltas d where d.created_at_ms < ${settledMs} and not exists (
+        select 1 from checkpoints c where c.fp16 ->> 'hash' = d.to_hash) limit ${batch})`,
     ),
     outbox: await inBatches(
       db,

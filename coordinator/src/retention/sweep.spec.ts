@@ -19,7 +19,7 @@ jest.setTimeout(120_000);
 const fixture = fileURLToPath(new URL('../../../test/vectors/first-schema/', import.meta.url));
 const directory = await fs.mkdtemp(join(tmpdir(), 'graft sweep-'));
 const day = 24 * 3_600_000;
-const keep = { eventsMs: 30 * day, updateRounds: 1, checkpoints: 1 };
+const keep = { eventsMs: 30 * day, updateRounds: 1, checkpoints: 1, settledMs: day };
 const { blobs, shelf } = await openBlobs(directory, readConfig(['--dir', directory], {}));
 let store: Store;
 

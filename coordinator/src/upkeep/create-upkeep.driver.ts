@@ -18,7 +18,13 @@ import type { Upkeep } from './upkeep.js';
 
 type Settings = Pick<
   Config,
-  'keys' | 'sweepMinutes' | 'keepEventsDays' | 'keepUpdateRounds' | 'keepCheckpoints' | 'blobGraceMinutes'
+  | 'keys'
+  | 'sweepMinutes'
+  | 'keepEventsDays'
+  | 'keepUpdateRounds'
+  | 'keepCheckpoints'
+  | 'keepSettledMinutes'
+  | 'blobGraceMinutes'
 >;
 
 export interface UpkeepOptions {
@@ -47,6 +53,7 @@ export function createUpkeep(options: UpkeepOptions): RunningUpkeep {
     eventsMs: settings.keepEventsDays * dayMs,
     updateRounds: settings.keepUpdateRounds,
     checkpoints: settings.keepCheckpoints,
+    settledMs: settings.keepSettledMinutes * minuteMs,
   };
   const sweepNow = async (dryRun: boolean): ReturnType<typeof sweep> =>
     sweep(
