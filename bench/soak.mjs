@@ -3,7 +3,7 @@
  * durable store, retention on with short times, so that it has work to do within the run: a sweep is asked for every few rounds.
  * Slopes are least squares over the samples after the warm-up. What a round leaves for good is its rows of history.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -26,12 +26,13 @@ const history = ['rounds', 'updates', 'audit'];
 /** What a round may add, after the warm-up: resident bytes, and bytes of the store for its history. */
 const limits = { residentBytesPerRound: 20_000, storeBytesPerRound: 20_000 };
 
-const coordinatorArgs = (db) => [
-  ...['--keep-checkpoints', String(keep.checkpoints), '--keep-update-rounds', String(keep.updateRounds)],
-  ...['--keep-events-days', String(keep.seconds / 86_400), '--keep-settled-minutes', String(keep.seconds / 60)],
-  ...['--blob-grace-minutes', String(keep.seconds / 60), '--sweep-minutes', '0'],
-  ...(db === undefined ? [] : ['--db', db]),
-];
+const coordinatorArgs = (db) =>
+  [
+    ['--keep-checkpoints', String(keep.checkpoints), '--keep-update-rounds', String(keep.updateRounds)],
+    ['--keep-events-days', String(keep.seconds / 86_400), '--keep-settled-minutes', String(keep.seconds / 60)],
+    ['--blob-grace-minutes', String(keep.seconds / 60), '--sweep-minutes', '0'],
+    db === undefined ? [] : ['--db', db],
+  ].flat();
 
 /** Rows by table, at one moment, from a backup: it needs no second door to the database. */
 async function rowsByTable(federation, name) {
@@ -62,7 +63,7 @@ function sample(federation, round) {
     databaseBytes: database.bytes,
     blobBytes: blobs.bytes,
     blobs: blobs.files,
-    logBytes: folderSize(directory).bytes && readFileSync(join(directory, 'coordinator.log')).byteLength,
+    logBytes: statSync(join(directory, 'coordinator.log')).size,
     siteBytes: sites.reduce((sum, bytes) => sum + bytes, 0) / agentCount,
     handles: handlesOf(coordinator.pid),
   };

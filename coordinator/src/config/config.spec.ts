@@ -17,6 +17,7 @@ test('a directory is all a coordinator needs; the rest has defaults on loopback'
     blobsCacheMb: 10_000,
     sweepMinutes: 60,
     keepEventsDays: 30,
+    keepSettledMinutes: 1440,
     keepUpdateRounds: 2,
     keepCheckpoints: 10,
     blobGraceMinutes: 1_440,

@@ -1,7 +1,7 @@
 /** Backups and sweeps of the coordinator that runs, and the sweep that comes by itself. */
 import { join } from 'node:path';
 
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 
 import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
@@ -18,6 +18,7 @@ import type { Upkeep } from './upkeep.js';
 
 type Settings = Pick<
   Config,
+  | 'db'
   | 'keys'
   | 'sweepMinutes'
   | 'keepEventsDays'
@@ -55,11 +56,15 @@ export function createUpkeep(options: UpkeepOptions): RunningUpkeep {
     checkpoints: settings.keepCheckpoints,
     settledMs: settings.keepSettledMinutes * minuteMs,
   };
-  const sweepNow = async (dryRun: boolean): ReturnType<typeof sweep> =>
-    sweep(
+  const sweepNow = async (dryRun: boolean): ReturnType<typeof sweep> => {
+    const report = await sweep(
       { db, blobs, shelf: options.shelf, keep, graceMs: settings.blobGraceMinutes * minuteMs },
       { atMs: clock.nowMs(), dryRun },
     );
+    // A PostgreSQL server does it by itself; the embedded one would never use the room of a removed row again.
+    if (settings.db === undefined && report !== undefined && !dryRun) await sql`vacuum`.execute(db);
+    return report;
+  };
 
   /** The head of the audit log goes to the log as well: who cuts the one cannot cut the other. */
   async function noteAudit(): Promise<void> {
