@@ -1,0 +1,1 @@
+"""A round that trains nothing, as a Flower app: clients return what they got plus a constant."""
