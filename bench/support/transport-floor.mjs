@@ -9,7 +9,7 @@ import { createCa, createServerCertificate } from '@graft/protos/trust/authority
 import { startEngine } from './engine-process.mjs';
 import { least } from './processes.mjs';
 
-const program = join(import.meta.dirname, 'floor-process.mjs');
+const program = join(import.meta.dirname, 'floor-engine.mjs');
 const rounds = 3;
 
 async function startSide(role, setting) {

@@ -1,5 +1,5 @@
 /**
- * One side of the transport's floor, a process of its own: floor-process.mjs server|client. It reads its setting as a first JSON line
+ * One side of the transport's floor, a process of its own: floor-engine.mjs server|client. It reads its setting as a first JSON line
  * and answers one JSON line to each that follows. HTTP/2 of node:http2 alone: no gRPC, no disk, nothing is done with what arrives.
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
