@@ -140,7 +140,8 @@ function inbox(store: () => Store): void {
   /** Stores a step that a message led to, as the owner of the lease. */
   const take = (run: StoredRun, lease: Lease, inboxSeq: number, accepted = true): Promise<unknown> => {
     const verdict = accepted ? acceptedVerdict : refusedVerdict('late', 'too late');
-    return engineOf(store()).save(lease, run, { state: run.machine, effects: [], verdict }, { inboxSeq });
+    const result = { state: run.machine, effects: [], verdict };
+    return engineOf(store()).save(lease, run, [{ result, context: { inboxSeq } }]);
   };
 
   test('a message that is sent again while it waits is one message, and is answered once for all who wait', async () => {
@@ -256,7 +257,7 @@ function claims(store: () => Store): void {
     const { run, lease } = await begin(store());
     const members = { [agent]: { state: 'selected' as const } };
     const state = { ...run.machine, phase: 'training' as const, members };
-    await engineOf(store()).save(lease, run, { state, effects: [] }, {});
+    await engineOf(store()).save(lease, run, [{ result: { state, effects: [] }, context: {} }]);
     const found = await as('two').training(agent);
     expect(found.map(({ machine }) => machine.plan.runId)).toEqual([lease.runId]);
     expect(await as('two').training(randomUUID())).toEqual([]);

@@ -76,7 +76,7 @@ function save(
 ): Promise<Saved> {
   const verdict = refused === undefined ? {} : { verdict: refused ? refusedVerdict('late', '') : acceptedVerdict };
   const state = { ...run.machine, atMs: run.machine.atMs + 1, ...change };
-  return store.save(lease, run, { state, effects, ...verdict }, context);
+  return store.save(lease, run, [{ result: { state, effects, ...verdict }, context }]);
 }
 
 const reportOf = (nonce: string, agentId = 'a'): { agentId: string; round: number } & ReportedUpdate => ({

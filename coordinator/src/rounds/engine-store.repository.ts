@@ -23,8 +23,9 @@ import { isOpen } from './machine/state.js';
 import type { StoredRun } from './material.js';
 import { measuresOf } from './released-measures.js';
 import { newRoundKey, publicRoundKey } from './round-keys.adapter.js';
-import { writeStep } from './step.repository.js';
-import { stepRows, type RowSources } from './step-rows.js';
+import { writeSteps } from './step.repository.js';
+import { groupRows } from './step-group.js';
+import type { RowSources } from './step-rows.js';
 
 export interface EngineStoreOptions {
   /** Who takes leases; the same after a restart, so that a coordinator takes its own runs back at once. */
@@ -108,19 +109,23 @@ export function engineStore(db: Kysely<Database>, options: EngineStoreOptions): 
           .execute();
       }
     },
-    save: async (lease, before, result, context) => {
-      const rows = stepRows(before, result, context, sources);
+    save: async (lease, before, steps) => {
+      const group = groupRows(before, steps, sources);
+      const run = group.at(-1)?.rows.run ?? before;
+      const wake = group.flatMap(({ rows }) => rows.instructions.map(({ agentId }) => agentId));
+      const events = group.reduce((sum, { rows }) => sum + rows.events.length, 0);
       const outbox = await inTransaction(db, async (transaction) => {
-        await writeState(transaction, lease, rows.run);
-        const added = await writeStep(transaction, rows, context);
-        const { verdict } = result;
-        if (context.inboxSeq !== undefined)
-          await writeAnswer(transaction, context.inboxSeq, { ...(verdict && { verdict }) });
-        const wake = rows.instructions.map(({ agentId }) => agentId);
-        await announce?.(transaction, { wake, events: rows.events.length });
+        await writeState(transaction, lease, run);
+        const added = await writeSteps(transaction, group);
+        for (const { result, context } of steps) {
+          const { verdict } = result;
+          if (context.inboxSeq !== undefined)
+            await writeAnswer(transaction, context.inboxSeq, { ...(verdict && { verdict }) });
+        }
+        await announce?.(transaction, { wake, events });
         return added;
       });
-      return { run: rows.run, outbox, wake: rows.instructions.map(({ agentId }) => agentId) };
+      return { run, outbox, wake };
     },
     load: async ({ runId, fence }) => {
       const row = await db

@@ -41,6 +41,12 @@ export interface EventContext {
   readonly transferred?: Transferred;
 }
 
+/** A step and what comes with it, on its way to the store. */
+export interface StepToSave {
+  readonly result: Step;
+  readonly context: EventContext;
+}
+
 export interface ReportedUpdate {
   readonly nonce: string;
   readonly manifest: Uint8Array;
@@ -81,9 +87,10 @@ export interface EngineStore {
 
   /**
    * One transaction: state, outbox, instructions, records, events, and the commit of a round.
+   * @param steps at least one; each was made on the state of the one before, and only the last may end a group (step-group.ts)
    * Throws LEASE_LOST where another process owns the run.
    */
-  save(lease: Lease, before: StoredRun, result: Step, context: EventContext): Promise<Saved>;
+  save(lease: Lease, before: StoredRun, steps: readonly StepToSave[]): Promise<Saved>;
   /** The run as it is stored: after a save that failed, nobody knows whether it was. Throws LEASE_LOST. */
   load(lease: Lease): Promise<StoredRun>;
   /** Outbox rows of a run that are not done, oldest first. */

@@ -6,7 +6,7 @@ import { GraftError } from '@graft/core/error';
 import type { TaskSpec } from '@graft/models/pipeline/task-spec';
 import type * as wire from '@graft/protos/messages';
 
-import type { EngineStore, Lease, LibraryModel, ReportedUpdate } from './engine-store.js';
+import type { EngineStore, Lease, LibraryModel, ReportedUpdate, Saved, StepToSave } from './engine-store.js';
 import type { OutboxEffect } from './machine/effect.js';
 import { isOpen } from './machine/state.js';
 import type { StoredRun } from './material.js';
@@ -108,8 +108,7 @@ export function memoryEngineStore(
   function save(
     lease: Lease,
     before: StoredRun,
-    result: Parameters<EngineStore['save']>[2],
-    context: Parameters<EngineStore['save']>[3],
+    { result, context }: StepToSave,
   ): Awaited<ReturnType<EngineStore['save']>> {
     const { runId, fence } = lease;
     const stored = runs.get(runId);
@@ -198,9 +197,13 @@ export function memoryEngineStore(
     traits: async (agentIds) =>
       Object.fromEntries(agentIds.flatMap((id) => (contents.traits?.[id] ? [[id, contents.traits[id]]] : []))),
     lastRelease: async () => undefined,
-    save: async (lease, before, result, context) => {
+    save: async (lease, before, steps) => {
       checkDeath('before');
-      const saved = save(lease, before, result, context);
+      let saved: Saved = { run: before, outbox: [], wake: [] };
+      for (const each of steps) {
+        const { run, outbox: added, wake } = save(lease, saved.run, each);
+        saved = { run, outbox: [...saved.outbox, ...added], wake: [...saved.wake, ...wake] };
+      }
       checkDeath('after');
       return saved;
     },

@@ -1,12 +1,13 @@
 /**
  * The shell around one run's machine, held by the process that has the run's lease. Events are handled one after another:
- * step, store state and effects in one transaction, and only then act. What is killed in between does the acting again
+ * step, store state and effects in one transaction, and only then act. Those that wait while one is stored share the next
+ * transaction (group commit), and nobody is told of a step before it is stored. What is killed in between does the acting again
  * from the outbox; what loses its lease stops at once, because its next transaction is refused.
  */
 import type { Clock, Timers } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 
-import type { EngineStore, EventContext, Lease, OutboxRow, OwnedRun } from './engine-store.js';
+import type { EngineStore, EventContext, Lease, OutboxRow, OwnedRun, StepToSave } from './engine-store.js';
 import type { OutboxEffect, Step } from './machine/effect.js';
 import type { RunEvent } from './machine/event.js';
 import { step, wakeAtMs } from './machine/machine.js';
@@ -14,6 +15,7 @@ import type { Transferred } from './machine/record.js';
 import { isOpen, type RunState } from './machine/state.js';
 import type { StoredRun } from './material.js';
 import type { Logger } from './rounds.js';
+import { endsGroup, maxGroup } from './step-group.js';
 
 /** An event before its time is known: the owner's clock gives it when its turn comes. */
 export type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, 'atMs'> : never) : never;
@@ -54,6 +56,25 @@ export interface RunOwner {
   close(): Promise<void>;
 }
 
+/** An event whose turn has not come, and who is told what became of it. */
+interface Waiting {
+  readonly make: MakeEvent;
+  /** Makes an event that takes a while; then `make` is not asked. */
+  readonly later?: () => Promise<Untimed>;
+  readonly context: EventContext;
+  resolve(result: Step | undefined): void;
+  reject(error: unknown): void;
+}
+
+/** Events that are stepped one after another at one moment, and stored together. */
+interface Group {
+  machine: RunState;
+  readonly atMs: number;
+  readonly steps: StepToSave[];
+  /** Who is told once the steps are stored. */
+  readonly told: { readonly event: Waiting; readonly result: Step | undefined }[];
+}
+
 /** Timers hold 31 bits of milliseconds at most. */
 const longestTimerMs = 2 ** 31 - 1;
 /** A pause before a result that could not be stored, or a deadline that changed nothing, comes again. */
@@ -65,6 +86,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
   let run = first;
   let closed = false;
   let turn: Promise<unknown> = Promise.resolve();
+  const waiting: Waiting[] = [];
   let cancelTimer = (): void => undefined;
   /** A save failed and may have been stored all the same: what is in memory is not to be built on. */
   let uncertain = false;
@@ -72,51 +94,114 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
   const inHand = new Set<number>();
 
   function feed(make: MakeEvent, context: EventContext = {}): Promise<Step | undefined> {
-    const mine = turn.then(() => handle(make, context));
-    turn = mine.catch(() => undefined);
-    return mine;
+    return new Promise((resolve, reject) => enqueue({ make, context, resolve, reject }));
   }
 
   function begin(make: () => Promise<Untimed>): Promise<void> {
-    const mine = turn.then(() => handleMade(make));
-    turn = mine.catch(() => undefined);
-    return mine;
+    return new Promise((resolve, reject) => {
+      const failed = (error: unknown): void => {
+        uncertain = true;
+        recoverLater();
+        reject(error);
+      };
+      enqueue({ later: make, make: () => undefined, context: {}, resolve: () => resolve(), reject: failed });
+    });
   }
 
-  async function handleMade(make: () => Promise<Untimed>): Promise<void> {
+  /** One turn for each event; those that have been taken into the group of another find nothing left to do. */
+  function enqueue(event: Waiting): void {
+    waiting.push(event);
+    turn = turn.then(takeTurn);
+  }
+
+  async function takeTurn(): Promise<void> {
+    const first = waiting.shift();
+    if (first === undefined) return;
     try {
-      const event = await make();
-      await handle(() => event, {});
+      if (first.later === undefined) await handle(first, true);
+      else {
+        const event = await first.later();
+        await handle({ ...first, make: () => event }, false);
+      }
     } catch (error) {
-      uncertain = true;
-      recoverLater();
-      throw error;
+      first.reject(error);
     }
   }
 
-  async function handle(make: MakeEvent, context: EventContext): Promise<Step | undefined> {
+  /** Steps this event and, where it may be in a group, those that wait behind it; all of them are stored in one transaction. */
+  async function handle(first: Waiting, grouped: boolean): Promise<void> {
     if (closed) throw new GraftError('UNAVAILABLE', `run ${runId} is not in this coordinator's hands any more`);
     if (uncertain) await reload();
-    // Its result was stored with the end of the run: there is nothing left to write.
-    if (closed && context.doneSeq !== undefined) return undefined;
-    const untimed = make(run.machine);
-    if (untimed === undefined) return undefined;
-    const result = step(run.machine, { ...untimed, atMs: clock.nowMs() });
-    if (untimed.kind === 'progressed' && context.doneSeq === undefined) {
-      // That an agent has begun is good to know and no loss: the next event stores it, ten agents cost no ten transactions.
-      run = { ...run, machine: result.state };
-      return result;
+    const group: Group = { machine: run.machine, atMs: clock.nowMs(), steps: [], told: [] };
+    let next: Waiting | undefined = first;
+    while (next !== undefined) {
+      const isLast = tryTake(next, group);
+      const mayFollow = grouped && !closed && !isLast && group.steps.length < maxGroup && waiting[0]?.later === undefined;
+      next = mayFollow ? waiting.shift() : undefined;
     }
-    const changed = result.effects.length > 0 || !isSame(result.state, run.machine);
-    const isAwaited = context.doneSeq !== undefined || context.inboxSeq !== undefined;
-    if (changed || isAwaited) await persist(result, context);
-    return result;
+    if (group.steps.length === 0) return;
+    try {
+      await persist(group.steps, group.machine);
+    } catch (error) {
+      for (const { event } of group.told) event.reject(error);
+      return;
+    }
+    for (const { event, result } of group.told) event.resolve(result);
   }
 
-  async function persist(result: Step, context: EventContext): Promise<void> {
+  function tryTake(event: Waiting, group: Group): boolean {
     try {
-      const saved = await store.save(lease, run, result, { ...context, transferred: dependencies.transferred() });
-      run = saved.run;
+      return take(event, group);
+    } catch (error) {
+      event.reject(error);
+      return false;
+    }
+  }
+
+  /** Puts an event into a group; answers whether the group ends with it. Who changed nothing of what is stored is answered at once. */
+  function take(event: Waiting, group: Group): boolean {
+    const { context } = event;
+    const tell = (result: Step | undefined): void => {
+      if (group.steps.length === 0) event.resolve(result);
+      else group.told.push({ event, result });
+    };
+    // Its result was stored with the end of the run: there is nothing left to write.
+    const untimed = closed && context.doneSeq !== undefined ? undefined : event.make(group.machine);
+    if (untimed === undefined) {
+      tell(undefined);
+      return false;
+    }
+    const before = group.machine;
+    const result = step(before, { ...untimed, atMs: group.atMs });
+    if (untimed.kind === 'progressed' && context.doneSeq === undefined) {
+      // That an agent has begun is good to know and no loss: the next event stores it, ten agents cost no ten transactions.
+      group.machine = result.state;
+      if (group.steps.length === 0) run = { ...run, machine: result.state };
+      tell(result);
+      return false;
+    }
+    const changed = result.effects.length > 0 || !isSame(result.state, before);
+    const isAwaited = context.doneSeq !== undefined || context.inboxSeq !== undefined;
+    if (changed || isAwaited) {
+      group.machine = result.state;
+      group.steps.push({ result, context });
+    }
+    tell(result);
+    // Whether a deadline has set the timer is seen by its state.
+    return endsGroup(before, result) || untimed.kind === 'timePassed';
+  }
+
+  /** @param machine the state after the last step, and after what is only remembered */
+  async function persist(steps: readonly StepToSave[], machine: RunState): Promise<void> {
+    const transferred = dependencies.transferred();
+    const [first, ...others] = steps;
+    if (first === undefined) return;
+    try {
+      const saved = await store.save(lease, run, [
+        { ...first, context: { ...first.context, transferred } },
+        ...others,
+      ]);
+      run = steps.at(-1)?.result.state === machine ? saved.run : { ...saved.run, machine };
       for (const agentId of saved.wake) dependencies.wake(agentId);
       for (const row of saved.outbox) void act(row);
     } catch (error) {
@@ -154,7 +239,10 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
       const event = isOpen(run.machine) ? await dependencies.restarted() : undefined;
       uncertain = false;
       if (event === undefined) over();
-      else await persist(step(run.machine, { ...event, atMs: clock.nowMs() }), {});
+      else {
+        const result = step(run.machine, { ...event, atMs: clock.nowMs() });
+        await persist([{ result, context: {} }], result.state);
+      }
     } catch (error) {
       stopIfLost(error);
       throw error;

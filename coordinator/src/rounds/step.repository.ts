@@ -1,37 +1,43 @@
-/** The rows of one step, written in the transaction that stores its state. */
+/** The rows of steps, written in the transaction that stores its state. */
 import type { Transaction } from 'kysely';
 
 import { decodeInstruction, encodeInstruction } from '@graft/protos/message-codec.adapter';
 
 import { appendAudit } from '../store/audit.repository.js';
 import type { Database } from '../store/schema.js';
-import type { EventContext, OutboxRow } from './engine-store.js';
-import type { Postponement, StepRows } from './step-rows.js';
+import type { OutboxRow } from './engine-store.js';
+import { lastRounds, mergedSettlements, reportBatches, type GroupRow, type ReportRow } from './step-group.js';
+import type { Postponement, Settlement, StepRows } from './step-rows.js';
 
 type Db = Transaction<Database>;
 
 /** Answers the outbox rows that were added, with their numbers. */
-export async function writeStep(db: Db, rows: StepRows, context: EventContext): Promise<OutboxRow[]> {
-  const { runId } = rows.run.machine.plan;
-  if (context.doneSeq !== undefined) {
+export async function writeSteps(db: Db, group: readonly GroupRow[]): Promise<OutboxRow[]> {
+  const runId = group[0]?.rows.run.machine.plan.runId;
+  if (runId === undefined) return [];
+  for (const { rows, context } of group) {
+    if (context.doneSeq === undefined) continue;
     await db.updateTable('outbox').set({ done_at_ms: rows.atMs }).where('seq', '=', context.doneSeq).execute();
   }
-  await settle(db, runId, rows);
-  await insertInstructions(db, runId, rows);
-  for (const postponement of rows.postponements) await postpone(db, runId, postponement);
-  await writeRound(db, runId, rows);
-  await writeUpdate(db, runId, rows, context);
-  if (rows.commit !== undefined) await writeCommit(db, rows);
-  if (rows.events.length > 0) {
-    const values = rows.events.map(({ kind, data }) => ({
-      at_ms: rows.atMs,
-      kind,
-      run_id: runId,
-      data: JSON.stringify(data),
-    }));
-    await db.insertInto('events').values(values).execute();
+  for (const settlement of mergedSettlements(group)) await settle(db, runId, settlement);
+  for (const { rows } of group) {
+    await insertInstructions(db, runId, rows);
+    for (const postponement of rows.postponements) await postpone(db, runId, postponement);
   }
-  return insertOutbox(db, runId, rows);
+  for (const round of lastRounds(group)) await writeRound(db, runId, round);
+  for (const batch of reportBatches(group)) await writeUpdates(db, runId, batch);
+  for (const { rows } of group) if (rows.commit !== undefined) await writeCommit(db, rows);
+  await writeEvents(db, runId, group);
+  const added: OutboxRow[] = [];
+  for (const { rows } of group) added.push(...(await insertOutbox(db, runId, rows)));
+  return added;
+}
+
+async function writeEvents(db: Db, runId: string, group: readonly GroupRow[]): Promise<void> {
+  const values = group.flatMap(({ rows }) =>
+    rows.events.map(({ kind, data }) => ({ at_ms: rows.atMs, kind, run_id: runId, data: JSON.stringify(data) })),
+  );
+  if (values.length > 0) await db.insertInto('events').values(values).execute();
 }
 
 async function insertOutbox(db: Db, runId: string, { outbox, atMs }: StepRows): Promise<OutboxRow[]> {
@@ -44,18 +50,19 @@ async function insertOutbox(db: Db, runId: string, { outbox, atMs }: StepRows): 
   return added;
 }
 
-async function settle(db: Db, runId: string, { settlements, atMs }: StepRows): Promise<void> {
-  for (const { agentIds, kinds } of settlements) {
-    if (agentIds.length === 0) continue;
-    await db
-      .updateTable('instructions')
-      .set({ settled_at_ms: atMs })
-      .where('run_id', '=', runId)
-      .where('agent_id', 'in', [...agentIds])
-      .where('kind', 'in', [...kinds])
-      .where('settled_at_ms', 'is', null)
-      .execute();
-  }
+async function settle(
+  db: Db,
+  runId: string,
+  { agentIds, kinds, atMs }: Settlement & { readonly atMs: number },
+): Promise<void> {
+  await db
+    .updateTable('instructions')
+    .set({ settled_at_ms: atMs })
+    .where('run_id', '=', runId)
+    .where('agent_id', 'in', [...agentIds])
+    .where('kind', 'in', [...kinds])
+    .where('settled_at_ms', 'is', null)
+    .execute();
 }
 
 async function insertInstructions(db: Db, runId: string, { instructions, atMs }: StepRows): Promise<void> {
@@ -99,7 +106,7 @@ async function postpone(db: Db, runId: string, { agentIds, kind, deadlineMs }: P
   }
 }
 
-async function writeRound(db: Db, runId: string, { round }: StepRows): Promise<void> {
+async function writeRound(db: Db, runId: string, round: StepRows['round']): Promise<void> {
   const values = {
     phase: round.phase,
     started_at_ms: Math.trunc(round.startedAtMs),
@@ -113,27 +120,29 @@ async function writeRound(db: Db, runId: string, { round }: StepRows): Promise<v
     .execute();
 }
 
-async function writeUpdate(db: Db, runId: string, { update, atMs }: StepRows, { report }: EventContext): Promise<void> {
-  if (update === undefined || report === undefined) return;
+/** @param batch at least one report, and none twice */
+async function writeUpdates(db: Db, runId: string, batch: readonly ReportRow[]): Promise<void> {
   await db
     .insertInto('updates')
-    .values({
-      run_id: runId,
-      round: report.round,
-      agent_id: report.agentId,
-      nonce: report.nonce,
-      accepted: update.accepted,
-      reason: update.reason,
-      manifest: Buffer.from(report.manifest),
-      ciphertext: JSON.stringify(report.ciphertext),
-      example_count: report.exampleCount,
-      received_at_ms: atMs,
-    })
+    .values(
+      batch.map(({ report, update, atMs }) => ({
+        run_id: runId,
+        round: report.round,
+        agent_id: report.agentId,
+        nonce: report.nonce,
+        accepted: update.accepted,
+        reason: update.reason,
+        manifest: Buffer.from(report.manifest),
+        ciphertext: JSON.stringify(report.ciphertext),
+        example_count: report.exampleCount,
+        received_at_ms: atMs,
+      })),
+    )
     // An update that came late to one try of its round may come in time for the next; what was accepted once stays so.
     .onConflict((on) =>
       on
         .columns(['run_id', 'round', 'agent_id', 'nonce'])
-        .doUpdateSet({ accepted: update.accepted, reason: update.reason })
+        .doUpdateSet((is) => ({ accepted: is.ref('excluded.accepted'), reason: is.ref('excluded.reason') }))
         .where('updates.accepted', '=', false),
     )
     .execute();

@@ -2,8 +2,7 @@
  * What is checked while things happen: who owns a run, what was persisted before it is performed, which way a state goes,
  * what agents and operators were promised. The first violation is kept and ends the simulation.
  */
-import type { EventContext, Lease, OwnedRun, Saved } from '../../../coordinator/src/rounds/engine-store.js';
-import type { Step } from '../../../coordinator/src/rounds/machine/effect.js';
+import type { Lease, OwnedRun, Saved, StepToSave } from '../../../coordinator/src/rounds/engine-store.js';
 import { transitions } from '../../../coordinator/src/rounds/machine/transitions.js';
 import type { RunState } from '../../../coordinator/src/rounds/machine/state.js';
 import type { StoredRun } from '../../../coordinator/src/rounds/material.js';
@@ -90,7 +89,7 @@ export function createLedger(): Ledger {
 
   function saved(
     process: string,
-    [lease, before, result, context]: [Lease, StoredRun, Step, EventContext],
+    [lease, before, steps]: [Lease, StoredRun, readonly StepToSave[]],
     written: Saved,
   ): void {
     const known = runs.get(lease.runId);
@@ -100,16 +99,20 @@ export function createLedger(): Ledger {
       () =>
         `${process} wrote run ${lease.runId} with fence ${lease.fence}, which ${known?.holder} owns with ${known?.fence}`,
     );
-    checkStep(known.state, result.state);
     // A step is made from what is stored: only then does it keep what a lost answer had stored.
     demand(
       isSame(before.machine, known.state),
       'a step starts from what is stored',
       () => `${placeOf(before.machine)} is not ${placeOf(known.state)}`,
     );
+    let machine = known.state;
+    for (const { result, context } of steps) {
+      checkStep(machine, result.state);
+      machine = result.state;
+      const done = outbox.get(context.doneSeq ?? -1);
+      if (done !== undefined) done.done = true;
+    }
     runs.set(lease.runId, { ...known, state: written.run.machine });
-    const done = outbox.get(context.doneSeq ?? -1);
-    if (done !== undefined) done.done = true;
     for (const { seq, effect } of written.outbox) {
       outbox.set(seq, { runId: lease.runId, kind: effect.kind, round: effect.round, done: false });
     }
@@ -135,7 +138,7 @@ export function createLedger(): Ledger {
           claimed(process, { run, lease: result as Lease });
         }
         if (call === 'claimAll') for (const owned of result as OwnedRun[]) claimed(process, owned);
-        if (call === 'save') saved(process, args as [Lease, StoredRun, Step, EventContext], result as Saved);
+        if (call === 'save') saved(process, args as [Lease, StoredRun, readonly StepToSave[]], result as Saved);
       }),
     performing: ({ kind, process, runId, round }) =>
       note(() => {

@@ -44,7 +44,7 @@ function scene() {
       save: async (
         _lease: unknown,
         run: StoredRun,
-        result: { state: RunState; effects: readonly { kind: string }[] },
+        [{ result }]: [{ result: { state: RunState; effects: readonly { kind: string }[] } }],
       ) => {
         if (fails) throw new Error('the disk is full');
         const asked = result.effects.filter(({ kind }) =>
@@ -67,7 +67,7 @@ function scene() {
   );
   const feed = async (event: RunEvent, context: EventContext = {}): Promise<void> => {
     const result = step(state, event);
-    const saved = await store.save(lease, { machine: state } as StoredRun, result, context);
+    const saved = await store.save(lease, { machine: state } as StoredRun, [{ result, context }]);
     state = saved.run.machine;
   };
   return { seen, store, feed, state: () => state, fail: () => (fails = true), seq: () => seq };

@@ -20,10 +20,15 @@ export function observedEngineStore(store: EngineStore, observe: ObserveRounds):
   const inHand = new Map<number, EffectInHand>();
   return {
     ...store,
-    save: async (lease, before, result, context) => {
-      const saved = await store.save(lease, before, result, context);
-      noteStep(before.machine, result, context, observe);
-      noteEffects(inHand, saved.outbox, result.state, { context, observe });
+    save: async (lease, before, steps) => {
+      const saved = await store.save(lease, before, steps);
+      let machine = before.machine;
+      for (const [i, { result, context }] of steps.entries()) {
+        noteStep(machine, result, context, observe);
+        // Only the last step of a group asks for effects.
+        noteEffects(inHand, i === steps.length - 1 ? saved.outbox : [], result.state, { context, observe });
+        machine = result.state;
+      }
       return saved;
     },
     renew: async (leases) => {
