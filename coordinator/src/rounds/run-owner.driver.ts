@@ -136,7 +136,8 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     let next: Waiting | undefined = first;
     while (next !== undefined) {
       const isLast = tryTake(next, group);
-      const mayFollow = grouped && !closed && !isLast && group.steps.length < maxGroup && waiting[0]?.later === undefined;
+      const mayFollow =
+        grouped && !closed && !isLast && group.steps.length < maxGroup && waiting[0]?.later === undefined;
       next = mayFollow ? waiting.shift() : undefined;
     }
     if (group.steps.length === 0) return;
@@ -197,10 +198,7 @@ export function ownRun({ run: first, lease }: OwnedRun, dependencies: OwnerDepen
     const [first, ...others] = steps;
     if (first === undefined) return;
     try {
-      const saved = await store.save(lease, run, [
-        { ...first, context: { ...first.context, transferred } },
-        ...others,
-      ]);
+      const saved = await store.save(lease, run, [{ ...first, context: { ...first.context, transferred } }, ...others]);
       run = steps.at(-1)?.result.state === machine ? saved.run : { ...saved.run, machine };
       for (const agentId of saved.wake) dependencies.wake(agentId);
       for (const row of saved.outbox) void act(row);
