@@ -148,9 +148,8 @@ export function createLedger(): Ledger {
             (runId === undefined || row.runId === runId) &&
             (round === undefined || row.round === round),
         );
-        // Who has lost its run may not know it yet, and does again what is done.
-        const isOwner = [...runs.values()].some(({ holder }) => holder === process);
-        const persisted = rows.some((row) => !row.done || !isOwner);
+        // Who has lost this run may not know it yet, and does again what its successor has done; another run of its own says nothing.
+        const persisted = rows.some((row) => !row.done || runs.get(row.runId)?.holder !== process);
         demand(
           persisted,
           'no effect before its persist',
