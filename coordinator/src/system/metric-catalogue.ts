@@ -4,6 +4,8 @@
  * and can be switched off, and `run`, which names open runs only. docs/observability.md is checked against this table.
  */
 
+import { maxGroup } from '../rounds/step-group.js';
+
 interface MetricRow {
   readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
@@ -65,6 +67,10 @@ export const metricCatalogue = {
     phaseBuckets,
     'call',
     'result',
+  ),
+  graft_steps_per_transaction: histogram(
+    'Steps of a run that were stored together, in one transaction',
+    [1, 2, 4, 8, 16, 32, maxGroup],
   ),
   graft_inbox_depth: gauge('Events for runs that wait for the replica that owns the run'),
   graft_lease_renewals_total: counter('Leases on runs that were renewed, or lost', 'result'),
