@@ -21,7 +21,7 @@ test('every name keeps the conventions of Prometheus', () => {
   for (const [name, { kind, help, labels }] of Object.entries(metricCatalogue)) {
     expect(name).toMatch(/^graft_[a-z0-9_]+$/u);
     expect(name.endsWith('_total')).toBe(kind === 'counter');
-    if (kind === 'histogram') expect(name).toMatch(/_(seconds|bytes)$/u);
+    if (kind === 'histogram') expect(name).toMatch(/_(seconds|bytes|steps)$/u);
     expect(help).not.toBe('');
     for (const label of labels) expect(label).toMatch(/^[a-z]+$/u);
   }

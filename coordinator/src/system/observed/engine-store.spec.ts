@@ -98,7 +98,7 @@ async function committedRound(): Promise<ReturnType<typeof scene>> {
 test('a round leaves its phases, its time and what became of its agents', async () => {
   const { seen, state } = await committedRound();
   expect(state().phase).toBe('committed');
-  expect(seen.observed).toContainEqual(['graft_steps_per_transaction', {}, 1]);
+  expect(seen.observed).toContainEqual(['graft_transaction_steps', {}, 1]);
   expect(seen.observed).toContainEqual(['graft_round_phase_seconds', { phase: 'training' }, 3]);
   expect(seen.observed).toContainEqual(['graft_round_phase_seconds', { phase: 'aggregating' }, 2]);
   expect(seen.observed.find(([name]) => name === 'graft_round_seconds')?.[2]).toBe(6);

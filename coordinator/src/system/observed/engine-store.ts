@@ -22,7 +22,7 @@ export function observedEngineStore(store: EngineStore, observe: ObserveRounds):
     ...store,
     save: async (lease, before, steps) => {
       const saved = await store.save(lease, before, steps);
-      telemetry.observe('graft_steps_per_transaction', {}, steps.length);
+      telemetry.observe('graft_transaction_steps', {}, steps.length);
       let machine = before.machine;
       for (const [i, { result, context }] of steps.entries()) {
         noteStep(machine, result, context, observe);
