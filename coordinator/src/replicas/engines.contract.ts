@@ -270,14 +270,10 @@ async function fill({ db }: Store, keys: ReadonlyMap<string, { readonly publicKe
 
 /** What the database holds, for whoever looks why nothing goes on. */
 async function whatIs(db: Store['db']): Promise<string> {
-  const runs = await db
-    .selectFrom('runs')
-    .select(['id', 'state', 'lease_owner', 'fence'])
-    .where('open', '=', true)
-    .execute();
+  const runs = await db.selectFrom('runs').select(['id', 'state', 'open', 'lease_owner', 'fence']).execute();
   const states = runs.map(({ state, ...run }) => {
-    const { round, attempt, phase, status, reason, members } = (state as StoredRun).machine;
-    return { ...run, round, attempt, phase, status, reason, members };
+    const { round, attempt, phase, status, reason, members, abandoned } = (state as StoredRun).machine;
+    return { ...run, round, attempt, phase, status, reason, abandoned, ...(run.open && { members }) };
   });
   const waiting = await db.selectFrom('inbox').select(['run_id', 'key']).where('done_at_ms', 'is', null).execute();
   const jobs = await db.selectFrom('fold_jobs').select(['place', 'tries', 'failure', 'lease_owner']).execute();
