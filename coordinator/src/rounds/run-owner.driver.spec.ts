@@ -46,7 +46,7 @@ async function training() {
       onOver: none,
       clock: { nowMs: () => 1 },
       timers: { after: () => none },
-      logger: { debug: none, info: none, warn: none, error: none },
+      logger: { info: none, warn: none, error: none },
     },
   );
   return { owner, saves, asked };
