@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { coordinatorIdentity } from '../compute/sealing.contract.js';
 import { openStore, type Store } from '../store/open-store.driver.js';

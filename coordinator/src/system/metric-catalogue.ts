@@ -69,10 +69,15 @@ export const metricCatalogue = {
     'result',
   ),
   graft_inbox_depth: gauge('Events for runs that wait for the replica that owns the run'),
-  graft_transaction_steps: histogram(
-    'Steps of a run that were stored together, in one transaction',
-    [1, 2, 4, 8, 16, 32, maxGroup],
-  ),
+  graft_transaction_steps: histogram('Steps of a run that were stored together, in one transaction', [
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    maxGroup,
+  ]),
   graft_lease_renewals_total: counter('Leases on runs that were renewed, or lost', 'result'),
 
   graft_grpc_calls_total: counter('Calls of agents that ended, by method and status', 'method', 'status'),
