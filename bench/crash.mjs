@@ -35,7 +35,15 @@ function options(args) {
   if (at !== 'random' && !(kinds[target] ?? []).includes(at))
     throw new Error(`--at is random, for a coordinator also store and transport, for an agent transport`);
   if (!['before', 'after'].includes(when)) throw new Error('--when is before or after');
-  return { target, at, when, work, kills: Number(values.kills), stride: Number(values.stride), seed: Number(values.seed) };
+  return {
+    target,
+    at,
+    when,
+    work,
+    kills: Number(values.kills),
+    stride: Number(values.stride),
+    seed: Number(values.seed),
+  };
 }
 
 /** Runs with kills at random moments, until there were enough. */
@@ -43,7 +51,8 @@ async function randomRuns(world, runs, { kills: wanted, seed, onRun }) {
   const kills = { done: 0, wanted };
   const random = randomFrom(seed);
   const undisturbed = await runs.runOnce();
-  while (kills.done < wanted) await onRun(await runs.runOnce(atRandom(world, { random, longestMs, kills })), undisturbed);
+  while (kills.done < wanted)
+    await onRun(await runs.runOnce(atRandom(world, { random, longestMs, kills })), undisturbed);
   return { kills: kills.done };
 }
 
@@ -78,7 +87,10 @@ async function measure(target, { at, ...asked }) {
       total.wrongSums += await runs.wrongSums(outcome);
       total.longestMs = Math.max(total.longestMs, found.longestMs);
       if (!found.weightsEqual) total.unequal += 1;
-      if (found.lost > 0 || !found.weightsEqual) console.error(`run ${outcome.id}: ${JSON.stringify({ ...found, status: outcome.status, reason: outcome.reason })}`);
+      if (found.lost > 0 || !found.weightsEqual)
+        console.error(
+          `run ${outcome.id}: ${JSON.stringify({ ...found, status: outcome.status, reason: outcome.reason })}`,
+        );
     };
     const deaths = await (at === 'random' ? randomRuns : callRuns)(world, runs, { at, ...asked, onRun });
     return {

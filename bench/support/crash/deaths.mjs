@@ -16,10 +16,17 @@ export function randomFrom(seed) {
   };
 }
 
-/** Kills at random moments until the run is over; `done` says when there were enough. */
+/** Of the kills: how many come before the federation has recovered from the one before. */
+const hurried = 0.25;
+
+/** Kills at random moments until the run is over or there were enough. */
 export function atRandom(world, { random, longestMs, kills }) {
+  const recovered = async () => (await world.call('GET', '/agents'))?.every(({ connected }) => connected);
   return async (progress) => {
     for (;;) {
+      if (random() >= hurried) {
+        await until('all agents', async () => progress.over || (await recovered()), { timeoutMs: 120_000 });
+      }
       await sleep(20 + random() * longestMs);
       if (progress.over || kills.done >= kills.wanted) return;
       await world.kill(random);

@@ -64,7 +64,13 @@ export async function openRuns(world, { rounds }) {
       const { status, reason } = await until(`the end of run ${id}`, untilOver, timing);
       progress.over = true;
       await disturbed;
-      return { id, status, reason, rounds: await get(`/runs/${id}/rounds`), checkpoints: await get(`/runs/${id}/checkpoints`) };
+      return {
+        id,
+        status,
+        reason,
+        rounds: await get(`/runs/${id}/rounds`),
+        checkpoints: await get(`/runs/${id}/checkpoints`),
+      };
     } finally {
       progress.over = true;
     }

@@ -5,6 +5,7 @@ import type { Request, Response } from 'express';
 import { GraftError } from '@graft/core/error';
 
 import type { Log } from '../server/log.js';
+import { databaseAway } from '../store/connection-loss.js';
 import { codeOfStatus, problemOf } from './problem.js';
 
 @Catch()
@@ -32,6 +33,11 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof HttpException)
       return new GraftError(codeOfStatus(error.getStatus()), messageOf(error), { cause: error });
     if (isHttpError(error)) return new GraftError(codeOfStatus(error.status), error.message, { cause: error });
+    const away = databaseAway(error);
+    if (away !== undefined) {
+      this.log.warn({ err: error, requestId }, 'a request failed: the database is away');
+      return away;
+    }
     this.log.error({ err: error, requestId }, 'a request failed unexpectedly');
     return new GraftError('INTERNAL', 'unexpected error in the coordinator', { cause: error });
   }
