@@ -12,7 +12,6 @@ import { machine } from './support/processes.mjs';
 
 /** What can be killed at a call of its own, beside random moments. */
 const kinds = { coordinator: ['store', 'transport'], agent: ['transport'] };
-const roundsOfRun = 10;
 /** Longest pause between two kills at random, milliseconds. */
 const longestMs = 1500;
 
@@ -24,6 +23,7 @@ function options(args) {
       at: { type: 'string', default: 'random' },
       when: { type: 'string', default: 'before' },
       kills: { type: 'string', default: '20' },
+      rounds: { type: 'string', default: '10' },
       stride: { type: 'string', default: '1' },
       seed: { type: 'string', default: '1' },
       work: { type: 'string' },
@@ -41,6 +41,7 @@ function options(args) {
     when,
     work,
     kills: Number(values.kills),
+    roundsOfRun: Number(values.rounds),
     stride: Number(values.stride),
     seed: Number(values.seed),
   };
@@ -72,7 +73,7 @@ async function callRuns(world, runs, { at, when, stride, onRun }) {
 }
 
 /** One line of the matrix. */
-async function measure(target, { at, ...asked }) {
+async function measure(target, { at, roundsOfRun, ...asked }) {
   const work = asked.work ?? (target === 'trainer' ? 'fit' : 'probe');
   const world = await worlds[target]({ at, work });
   try {
