@@ -50,30 +50,24 @@ export async function openRuns(world, { rounds }) {
   const known = new Set();
   const get = (path) => until(path, () => world.call('GET', path), { timeoutMs: 120_000 });
 
-  const runOnce = async (disturb) => {
-    const progress = { over: false };
-    const disturbed = disturb?.(progress);
+  const untilOver = async () => {
     const id = await startRun(world, { taskId, rounds, known });
     known.add(id);
-    try {
-      const timing = { timeoutMs: 300_000, everyMs: 50 };
-      const untilOver = async () => {
-        const run = await world.call('GET', `/runs/${id}`);
-        return isOver(run) && run;
-      };
-      const { status, reason } = await until(`the end of run ${id}`, untilOver, timing);
+    const ended = async () => {
+      const run = await world.call('GET', `/runs/${id}`);
+      return isOver(run) && run;
+    };
+    return until(`the end of run ${id}`, ended, { timeoutMs: 300_000, everyMs: 50 });
+  };
+
+  const runOnce = async (disturb) => {
+    const progress = { over: false };
+    const over = () => {
       progress.over = true;
-      await disturbed;
-      return {
-        id,
-        status,
-        reason,
-        rounds: await get(`/runs/${id}/rounds`),
-        checkpoints: await get(`/runs/${id}/checkpoints`),
-      };
-    } finally {
-      progress.over = true;
-    }
+    };
+    const [{ id, status, reason }] = await Promise.all([untilOver().finally(over), disturb?.(progress)]);
+    const [all, checkpoints] = [await get(`/runs/${id}/rounds`), await get(`/runs/${id}/checkpoints`)];
+    return { id, status, reason, rounds: all, checkpoints };
   };
 
   /** Rounds whose weights are not base + add * (the mean of those that were taken), over all rounds until then. */
