@@ -62,7 +62,7 @@ function countMessages() {
 
 async function countQueries() {
   const { Client } = (await import('pg')).default;
-  const { query } = Client.prototype;
+  const query = Reflect.get(Client.prototype, 'query');
   Client.prototype.query = function (...args) {
     const text = String(args[0]?.text ?? args[0]).slice(0, 200);
     return counted('store', text, () => query.apply(this, args));

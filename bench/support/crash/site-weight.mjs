@@ -4,12 +4,14 @@
  */
 const weight = Number(process.env.GRAFT_BENCH_WEIGHT);
 
+function weigh({ call, input }) {
+  if (call === 'probe') input.add *= weight;
+}
+
 if (process.argv[1]?.endsWith('trainer.main.js')) {
   // Before the trainer's own listener, and not earlier: a message that comes while nobody listens must wait.
   process.once('newListener', function before(event) {
-    if (event !== 'message') return process.once('newListener', before);
-    process.prependListener('message', ({ call, input }) => {
-      if (call === 'probe') input.add *= weight;
-    });
+    if (event !== 'message') process.once('newListener', before);
+    else process.prependListener('message', weigh);
   });
 }
