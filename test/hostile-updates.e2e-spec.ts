@@ -48,7 +48,8 @@ beforeAll(async () => {
     add,
     rounds: 100,
     cohort,
-    limits: { maxExamples: 1000 },
+    // It is to be asked in every round, whatever it did in the one before.
+    limits: { maxExamples: 1000, quarantine: { refusals: 0 } },
   });
 });
 

@@ -61,8 +61,14 @@ function taskFrom(chance: Random): Config['task'] {
   ]);
   const order = pick(chance, [undefined, undefined, { kind: 'leastRecentlyChosen' }, { kind: 'utility' }]);
   const patience = pick(chance, [undefined, undefined, 1, 3]);
+  const quarantine = pick(chance, [
+    undefined,
+    { refusals: 1, rounds: 1, forMs: 60_000 },
+    { refusals: 2, rounds: 3, forMs: 600_000 },
+  ]);
   return {
     ...(policy && { policy }),
+    ...(quarantine && { limits: { quarantine } }),
     ...(order && { selection: { order } }),
     ...(patience !== undefined && { deadline: { patience } }),
   };
@@ -123,6 +129,7 @@ const makers: { readonly [K in OpKind]: Make<K> } = {
   }),
   start: () => ({ op: 'start' }),
   stop: () => ({ op: 'stop' }),
+  release: (chance, config) => ({ op: 'release', agent: agent(chance, config) }),
 };
 
 function pick<const T extends readonly unknown[]>(chance: Random, values: T): T[number] {

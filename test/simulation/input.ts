@@ -79,7 +79,9 @@ export type Op =
   | { readonly op: 'workFails'; readonly work: 'fold' | 'quantize' | 'evaluate'; readonly times: number }
   /** The operator starts another run of the task, or stops the newest. */
   | { readonly op: 'start' }
-  | { readonly op: 'stop' };
+  | { readonly op: 'stop' }
+  /** The operator lets an agent back that is in quarantine. */
+  | { readonly op: 'release'; readonly agent: number };
 
 export type OpKind = Op['op'];
 

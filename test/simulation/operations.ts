@@ -54,6 +54,7 @@ const table: { readonly [K in OpKind]: Apply<K> } = {
   workFails: ({ work, times }, { world }) => world.faults.failWork(work, times),
   start: (_, { operator }) => operator.start(),
   stop: (_, { operator }) => operator.stop(),
+  release: ({ agent }, stage) => stage.operator.release(agentOf(stage, agent).id),
 };
 
 /** Does the operation; answers how much time passes with it. */

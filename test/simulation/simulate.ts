@@ -1,6 +1,7 @@
 /** Runs one input: builds its world, does its operations, checks after each, and lets the world come to its end. */
 import { random } from '../../core/src/random.js';
 import { isOpen } from '../../coordinator/src/rounds/machine/state.js';
+import { checkConduct } from './invariants/conduct.js';
 import { checkContents } from './invariants/contents.js';
 import { checkEnd, patienceMs } from './invariants/end.js';
 import { createLedger } from './invariants/ledger.js';
@@ -89,7 +90,7 @@ async function createStage({ seed, config }: Input): Promise<Stage> {
   return { world, supervisor, agents, operator: createOperator(world), situation };
 }
 
-async function play({ ops }: Input, stage: Stage): Promise<void> {
+async function play(input: Input, stage: Stage): Promise<void> {
   const { world, supervisor, agents, operator } = stage;
   const { scheduler, ledger, store } = world;
   const check = async (): Promise<void> => {
@@ -98,11 +99,12 @@ async function play({ ops }: Input, stage: Stage): Promise<void> {
     const contents = await store.contents();
     checkContents(contents, world);
     checkPresence(contents, world);
+    checkConduct(contents, input);
   };
   supervisor.startLater(0);
   for (const agent of agents) agent.up();
   operator.start();
-  for (const op of ops) {
+  for (const op of input.ops) {
     world.trace.add(JSON.stringify(op));
     const advanceMs = applyOp(op, stage);
     await scheduler.run(scheduler.nowMs() + advanceMs, () => ledger.violation() !== undefined);

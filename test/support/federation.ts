@@ -80,6 +80,12 @@ export interface Federation {
   close(): Promise<void>;
 }
 
+export interface QuarantineRule {
+  readonly refusals: number;
+  readonly rounds?: number;
+  readonly forMs?: number;
+}
+
 export interface ProbeTask {
   readonly name: string;
   readonly parameters: number;
@@ -87,7 +93,7 @@ export interface ProbeTask {
   readonly rounds: number;
   readonly windowMs?: number;
   readonly cohort: { readonly min: number; readonly goal: number; readonly max: number };
-  readonly limits?: { readonly maxExamples: number };
+  readonly limits?: { readonly maxExamples?: number; readonly quarantine?: QuarantineRule };
 }
 
 export interface FederationOptions {

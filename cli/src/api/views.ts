@@ -41,6 +41,13 @@ export interface RunView {
   readonly waiting?: { readonly for: string; readonly endedBy: string; readonly untilMs?: number };
   readonly cohort: { readonly min: number; readonly goal: number; readonly max: number };
   readonly connected: number;
+  /** Connected agents that are not asked, and why; absent where there are none. */
+  readonly quarantined?: readonly {
+    readonly agentId: string;
+    readonly name: string;
+    readonly reason: string;
+    readonly untilMs: number;
+  }[];
 }
 
 export interface PrecisionView {
@@ -133,6 +140,13 @@ export interface AgentView {
   /** Why it takes no work; absent where it does. */
   readonly paused?: string;
   readonly tags: readonly string[];
+  /** Tasks that it is not asked for; absent where there are none. */
+  readonly quarantines?: readonly {
+    readonly task: string;
+    readonly reason: string;
+    readonly sinceMs: number;
+    readonly untilMs: number;
+  }[];
   readonly lastSeenAtMs?: number;
   readonly agentVersion?: string;
 }

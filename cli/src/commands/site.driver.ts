@@ -58,7 +58,10 @@ export function registerSite(program: Command): void {
           agents,
           agents.length === 0
             ? ['no sites yet: graft site invite --name NAME']
-            : table(['name', 'state', 'version', 'last seen (UTC)', 'id'], rows),
+            : [
+                ...table(['name', 'state', 'version', 'last seen (UTC)', 'id'], rows),
+                ...agents.flatMap(quarantineLines),
+              ],
           agents.map(({ id }) => id),
         );
       }),
@@ -79,6 +82,22 @@ export function registerSite(program: Command): void {
       }),
     );
   site
+    .command('release')
+    .argument('<site>', 'name or id of a site')
+    .option('--task <task>', 'name or id of a task; all tasks where it is left out')
+    .description('let a site back that is in quarantine because its updates were refused')
+    .action(
+      action<{ task?: string }>(async ({ options, args, output }) => {
+        const body = options.task === undefined ? {} : { task: options.task };
+        const back = await (
+          await connect(options)
+        ).post<AgentView>(`/agents/${encodeURIComponent(args[0] ?? '')}/release`, body);
+        const left = (back.quarantines ?? []).map(({ task }) => task);
+        const still = left.length === 0 ? '' : `; still in quarantine for ${left.join(', ')}`;
+        output.result(back, [`${back.name} may take part again${still}`], [back.id]);
+      }),
+    );
+  site
     .command('revoke')
     .argument('<site>', 'name or id of a site')
     .option('--reason <text>', 'why; goes into the audit log', 'revoked by the operator')
@@ -91,6 +110,14 @@ export function registerSite(program: Command): void {
         output.result(revoked, [`${revoked.name} is revoked`], [revoked.id]);
       }),
     );
+}
+
+/** Why a site is not asked for a task, and the way back. */
+function quarantineLines({ name, quarantines = [] }: AgentView): string[] {
+  return quarantines.map(
+    ({ task, reason, untilMs }) =>
+      `${name} is in quarantine for ${task} until ${timestamp(untilMs)} UTC: ${reason}; sooner back with: graft site release ${name} --task ${task}`,
+  );
 }
 
 /** 'paused: backup' for a site that is connected and takes no work. */

@@ -22,6 +22,12 @@ export function runShow(run: RunView, rounds: readonly RoundView[], options: Sho
     ...field(isOver(run) ? 'reason' : '', isOver(run) ? plain(run.reason) : ''),
     ...(isOver(run) ? [] : phaseLines(run, options)),
     ...field('agents', `asks ${max}, wants ${goal} updates, needs ${min}; ${run.connected} connected`),
+    ...(run.quarantined ?? []).flatMap(({ name, reason, untilMs }) =>
+      field(
+        'quarantine',
+        plain(`${name} until ${timestamp(untilMs)} UTC: ${reason}; sooner back with: graft site release ${name}`),
+      ),
+    ),
     ...field(
       'time',
       `started ${timestamp(run.createdAtMs)} UTC, ${isOver(run) ? 'ran' : 'running for'} ${seconds((endMs - run.createdAtMs) / 1000)}`,

@@ -50,6 +50,7 @@ export async function status({ output, directory }: CommandContext<object>): Pro
     ...(isRunning ? (written?.queue ?? []).map(queueLine) : []),
     `release  ${release === undefined ? 'none installed' : `${release.id} (round ${release.round}, ${release.precision})`}`,
     ...roundLines(written),
+    ...refusalLine(written),
   ];
   output.result(data, lines);
   return 0;
@@ -80,6 +81,12 @@ function jobLine(job: AgentStatus['jobs'][number]): string {
 
 function queueLine({ kind, round, task, priority, sinceMs }: AgentStatus['queue'][number]): string {
   return `waiting  ${kind}, round ${round}${task === '' ? '' : ` of ${task}`}, priority ${priority}, since ${formatTime(sinceMs)}`;
+}
+
+/** Why the newest update was refused, and what to do about it; nothing once one was taken. */
+function refusalLine(written: AgentStatus | undefined): string[] {
+  const last = written?.rounds.findLast(({ update }) => update !== undefined);
+  return last?.update?.message === undefined ? [] : [`refused  round ${last.round}: ${last.update.message}`];
 }
 
 function roundLines(written: AgentStatus | undefined): string[] {

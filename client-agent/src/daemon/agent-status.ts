@@ -33,7 +33,15 @@ const queuedSchema = z.object({
 const roundSchema = z.object({
   run: z.string(),
   round: z.number(),
-  update: z.object({ examples: z.number(), loss: z.number(), bytes: z.number(), outcome: z.string() }).optional(),
+  update: z
+    .object({
+      examples: z.number(),
+      loss: z.number(),
+      bytes: z.number(),
+      outcome: z.string(),
+      message: z.string().optional(),
+    })
+    .optional(),
   evaluation: z
     .object({ examples: z.number(), fp32: z.number(), int8: z.number().optional(), outcome: z.string() })
     .optional(),
@@ -131,8 +139,10 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
         ),
       };
     case 'update-sent': {
-      const { examples, loss, bytes } = event;
-      return inRound(status, event, { update: { examples, loss, bytes, outcome: outcome(event) } });
+      const { examples, loss, bytes, message } = event;
+      return inRound(status, event, {
+        update: { examples, loss, bytes, outcome: outcome(event), ...(message !== undefined && { message }) },
+      });
     }
     case 'evaluation-sent': {
       const { examples, accuracyFp32: fp32, accuracyInt8: int8 } = event;

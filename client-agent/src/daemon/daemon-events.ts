@@ -50,6 +50,8 @@ export type DaemonEvent =
       readonly bytes: number;
       readonly ms: number;
       readonly accepted: boolean;
+      /** Why it was refused, and what to do; of the coordinator. */
+      readonly message?: string;
       readonly reason: string;
     }
   | {
@@ -143,6 +145,7 @@ function share(value: number): string {
   return value.toFixed(3).replace(/^0/, '');
 }
 
-function verdict({ accepted, reason }: { readonly accepted: boolean; readonly reason: string }): string {
-  return accepted ? 'accepted' : `refused (${reason})`;
+function verdict(said: { readonly accepted: boolean; readonly reason: string; readonly message?: string }): string {
+  const { accepted, reason, message } = said;
+  return accepted ? 'accepted' : `refused (${reason})${message === undefined ? '' : `: ${message}`}`;
 }

@@ -78,13 +78,14 @@ async function deliverUpdate(
 }
 
 /** What people and `status` are told of a verdict. */
-export function outcomeOf(record: OutboxRecord, { accepted, reason }: wire.Verdict): DaemonEvent | undefined {
+export function outcomeOf(record: OutboxRecord, { accepted, reason, message }: wire.Verdict): DaemonEvent | undefined {
   const common = { run: record.runId, round: record.round, accepted, reason };
   switch (record.kind) {
     case 'update':
       return {
         event: 'update-sent',
         ...common,
+        ...(!accepted && message !== '' && { message }),
         examples: record.exampleCount,
         initialLoss: record.initialLoss ?? 0,
         loss: record.loss ?? 0,

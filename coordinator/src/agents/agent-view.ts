@@ -5,6 +5,8 @@ import { mostTags, tagSchema } from '@graft/models/pipeline/schedule/round-polic
 
 export const setTagsSchema = z.strictObject({ tags: z.array(tagSchema).max(mostTags) }).meta({ id: 'SetTags' });
 
+export const letBackSchema = z.strictObject({ task: z.string().min(1).max(64).optional() }).meta({ id: 'LetBack' });
+
 export const agentViewSchema = z
   .object({
     id: z.string(),
@@ -13,6 +15,12 @@ export const agentViewSchema = z
     connected: z.boolean().meta({ description: 'has an open instruction stream now' }),
     paused: z.string().optional().meta({ description: 'why it takes no work now; absent where it does' }),
     tags: z.array(z.string()).meta({ description: 'given by the operator; those of the site are capabilities' }),
+    quarantines: z
+      .array(z.object({ task: z.string(), reason: z.string(), sinceMs: z.int(), untilMs: z.int() }))
+      .optional()
+      .meta({
+        description: 'tasks that it is not asked for, because its updates were refused; absent where there are none',
+      }),
     createdAtMs: z.int(),
     lastSeenAtMs: z.int().optional(),
     agentVersion: z.string().optional(),
@@ -40,5 +48,6 @@ export const agentViewSchema = z
   })
   .meta({ id: 'Agent' });
 
+export type LetBack = z.infer<typeof letBackSchema>;
 export type SetTags = z.infer<typeof setTagsSchema>;
 export type AgentView = z.infer<typeof agentViewSchema>;

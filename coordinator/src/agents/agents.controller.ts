@@ -5,7 +5,14 @@ import { z } from 'zod';
 
 import type { AdmittedRequest } from '../access/api-key.guard.js';
 import { SERVICES, type Services } from '../api/services.js';
-import { agentViewSchema, setTagsSchema, type AgentView, type SetTags } from './agent-view.js';
+import {
+  agentViewSchema,
+  letBackSchema,
+  setTagsSchema,
+  type AgentView,
+  type LetBack,
+  type SetTags,
+} from './agent-view.js';
 
 @ApiTags('agents')
 @Controller('agents')
@@ -44,6 +51,18 @@ export class AgentsController {
     @Req() request: AdmittedRequest,
   ): Promise<AgentView> {
     return this.services.agents.tag(agent, tags, request.caller?.name ?? '');
+  }
+
+  @Post(':agent/release')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Let an agent back that is in quarantine: for one task, or for all' })
+  @ApiResponse({ status: 200, standardSchema: agentViewSchema })
+  async letBack(
+    @Param('agent') agent: string,
+    @Body({ schema: letBackSchema }) { task }: LetBack,
+    @Req() request: AdmittedRequest,
+  ): Promise<AgentView> {
+    return this.services.agents.letBack(agent, task, request.caller?.name ?? '');
   }
 
   @Post(':agent/revoke')

@@ -6,6 +6,7 @@ import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 
 import type { AgentDirectory, AgentState } from '../federation/agent-directory.js';
+import { letBack, standingQuarantines, type ShownQuarantine } from './agent-quarantines.repository.js';
 import type { Rounds } from '../rounds/rounds.js';
 import { appendAudit } from '../store/audit.repository.js';
 import type { Database } from '../store/schema.js';
@@ -68,7 +69,17 @@ export function agentsRepository(ports: AgentsPorts): Agents {
     if (row === undefined) throw new GraftError('NOT_FOUND', `there is no agent '${idOrName}'`);
     return row;
   };
-  const view = (row: AgentRow): AgentView => viewOf(row, ports.online(), ports.activity());
+  const views = async (rows: readonly AgentRow[]): Promise<AgentView[]> => {
+    const [online, activity] = [ports.online(), ports.activity()];
+    const shut = await standingQuarantines(
+      db,
+      rows.map(({ id }) => id),
+      ports.clock.nowMs(),
+    );
+    return rows.map((row) => viewOf(row, online, activity, shut.get(row.id)));
+  };
+  const view = async (row: AgentRow): Promise<AgentView> =>
+    (await views([row]))[0] ?? viewOf(row, ports.online(), ports.activity());
   /** Who is revoked stays so, whoever else changes the agent at the same moment. */
   const change = async (row: AgentRow, state: AgentState, action: string, by: string): Promise<AgentRow> => {
     await inTransaction(db, async (transaction) => {
@@ -87,20 +98,17 @@ export function agentsRepository(ports: AgentsPorts): Agents {
   };
   return {
     list: async () => {
-      const [online, activity] = [ports.online(), ports.activity()];
-      const rows = await db.selectFrom('agents').selectAll().orderBy('name').orderBy('created_at_ms').execute();
-      return rows.map((row) => viewOf(row, online, activity));
+      return views(await db.selectFrom('agents').selectAll().orderBy('name').orderBy('created_at_ms').execute());
     },
     some: async (ids) => {
       if (ids.length === 0) return [];
-      const [online, activity] = [ports.online(), ports.activity()];
       const rows = await db
         .selectFrom('agents')
         .selectAll()
         .where('id', 'in', [...ids])
         .orderBy('name')
         .execute();
-      return rows.map((row) => viewOf(row, online, activity));
+      return views(rows);
     },
     get: async (idOrName) => view(await find(idOrName)),
     approve: async (idOrName, by) => {
@@ -124,6 +132,12 @@ export function agentsRepository(ports: AgentsPorts): Agents {
       await ports.changed(id);
       return view(await find(id));
     },
+    letBack: async (idOrName, task, by) => {
+      const agent = await find(idOrName);
+      await letBack(db, agent, { task, by, atMs: ports.clock.nowMs() });
+      await ports.changed(agent.id);
+      return view(agent);
+    },
     revoke: async (idOrName, by) => {
       const row = await change(await find(idOrName), 'revoked', 'agent.revoked', by);
       ports.disconnect(row.id, new GraftError('AGENT_REVOKED', `agent '${row.name}' (${row.id}) has been revoked`));
@@ -136,6 +150,7 @@ function viewOf(
   row: AgentRow,
   online: ReturnType<AgentsPorts['online']>,
   activity: ReturnType<Rounds['activity']>,
+  quarantines?: readonly ShownQuarantine[],
 ): AgentView {
   const capabilities = capabilitiesSchema.safeParse(row.capabilities ?? undefined);
   const said = activity.get(row.id);
@@ -147,6 +162,7 @@ function viewOf(
     connected: row.state !== 'revoked' && online.has(row.id),
     ...(paused !== '' && { paused }),
     tags: tagsSchema.parse(row.tags),
+    ...(quarantines && { quarantines: [...quarantines] }),
     createdAtMs: row.created_at_ms,
     ...(row.last_seen_at_ms !== null && { lastSeenAtMs: row.last_seen_at_ms }),
     ...(row.version !== null && { agentVersion: row.version }),

@@ -11,6 +11,8 @@ export interface Agents {
   approve(idOrName: string, by: string): Promise<AgentView>;
   /** Replaces the operator's tags of an agent; runs that wait for one of them go on. */
   tag(idOrName: string, tags: readonly string[], by: string): Promise<AgentView>;
+  /** Ends an agent's quarantine for one task, by id or name, or for all; NOT_FOUND where there is none. Its runs are told. */
+  letBack(idOrName: string, task: string | undefined, by: string): Promise<AgentView>;
   /** Shuts an agent out, ends its stream at once, and tells the engine. */
   revoke(idOrName: string, by: string): Promise<AgentView>;
 }

@@ -305,12 +305,13 @@ test('unsettled instructions come oldest first with their own ids; events after 
     { kind: 'l', runId: 'r' },
   ]);
   expect(await storedEvents(store.db)(all[0]?.seq ?? 0, 10)).toHaveLength(1);
-  expect(await storedMetrics(store.db).counts()).toEqual({
+  expect(await storedMetrics(store.db).counts(0)).toEqual({
     runs: { running: 1 },
     rounds: {},
     updates: {},
     outbox: 0,
     instructions: 3,
     inbox: 0,
+    quarantined: {},
   });
 });

@@ -223,7 +223,7 @@ describe('a prepared task', () => {
           cohort: { min: 1, goal: 1, max: 1 },
           windowMs: 1000,
           gate: { margin: 0, worstSiteMargin: 0, int8Margin: 0 },
-          limits: { maxExamples: 10, maxNormRatio: 10 },
+          limits: { maxExamples: 10, maxNormRatio: 10, quarantine: { refusals: 3, rounds: 5, forMs: 3_600_000 } },
           policy: { kind: 'synchronous' },
           selection: { tags: [], order: { kind: 'random' } },
           deadline: {},

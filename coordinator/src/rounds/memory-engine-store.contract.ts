@@ -11,6 +11,7 @@ import type { OutboxEffect } from './machine/effect.js';
 import { isOpen } from './machine/state.js';
 import type { StoredRun } from './material.js';
 import type { TraitsById } from './machine/event.js';
+import type { Quarantine } from './machine/policy/quarantine.js';
 import type { RoundRecord } from './machine/record.js';
 import type { ReleaseRow } from './release.js';
 import { stepRows, type InstructionKind, type RowSources } from './step-rows.js';
@@ -42,6 +43,8 @@ export interface MemoryEngineStore extends EngineStore {
   unsettled(agentId: string): Promise<wire.Instruction[]>;
   /** Runs that are stored, whoever owns them. */
   claimable(): Promise<readonly string[]>;
+  /** Ends an agent's quarantines, as the operator does; false where it is in none. */
+  release(agentId: string, atMs: number): boolean;
   /** True once it has died. */
   isDead(): boolean;
   /** The n-th save from now dies, before it wrote or after; undefined lives on. */
@@ -83,6 +86,7 @@ export function memoryEngineStore(
     events: [],
     updates,
   };
+  const quarantines = new Map<string, Record<string, Quarantine>>();
   let death: { nth: number; when: 'before' | 'after' } | undefined;
 
   function checkDeath(when: 'before' | 'after'): void {
@@ -146,6 +150,10 @@ export function memoryEngineStore(
       });
       if (written.commit.release !== undefined) rows.releases.push({ ...written.commit.release, runId });
     }
+    for (const { agentId, quarantine } of written.quarantines) {
+      const { taskId } = written.run.machine.plan;
+      quarantines.set(agentId, { ...quarantines.get(agentId), [taskId]: quarantine });
+    }
     rows.events.push(...written.events);
     const wake = written.instructions.map(({ agentId }) => agentId);
     return { run: written.run, outbox: outbox.slice(outbox.length - fresh.length), wake };
@@ -195,7 +203,19 @@ export function memoryEngineStore(
     model: async (name) => contents.models?.[name],
     signingKey: async (agentId) => contents.signingKeys[agentId],
     traits: async (agentIds) =>
-      Object.fromEntries(agentIds.flatMap((id) => (contents.traits?.[id] ? [[id, contents.traits[id]]] : []))),
+      Object.fromEntries(
+        agentIds.flatMap((id) => {
+          const [said, shut] = [contents.traits?.[id], quarantines.get(id)];
+          return said || shut ? [[id, { ...said, ...(shut && { quarantines: shut }) }]] : [];
+        }),
+      ),
+    release: (agentId, atMs) => {
+      const own = Object.entries(quarantines.get(agentId) ?? {});
+      const standing = own.filter(([, { releasedAtMs, untilMs }]) => releasedAtMs === undefined && atMs < untilMs);
+      for (const [taskId, quarantine] of standing)
+        quarantines.set(agentId, { ...quarantines.get(agentId), [taskId]: { ...quarantine, releasedAtMs: atMs } });
+      return standing.length > 0;
+    },
     lastRelease: async () => undefined,
     save: async (lease, before, steps) => {
       checkDeath('before');

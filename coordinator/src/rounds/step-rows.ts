@@ -51,6 +51,8 @@ export interface StepRows {
   readonly update?: { readonly accepted: boolean; readonly reason: string };
   /** The commit of a round; its release where the gate let one pass. */
   readonly commit?: { readonly release?: ReleaseRow };
+  /** Agents that are not asked for the run's task any more. */
+  readonly quarantines: readonly Extract<Effect, { readonly kind: 'quarantine' }>[];
   readonly events: readonly { readonly kind: string; readonly data: Readonly<Record<string, unknown>> }[];
 }
 
@@ -105,6 +107,7 @@ export function stepRows(before: StoredRun, result: Step, context: EventContext,
     },
     ...(verdict && { update: { accepted: verdict.accepted, reason: verdict.reason } }),
     ...(committed && { commit: { ...(release && { release }) } }),
+    quarantines: result.effects.filter((effect) => effect.kind === 'quarantine'),
     events: result.effects.flatMap((effect) =>
       effect.kind === 'publish' ? [{ kind: effect.event, data: effect.data }] : [],
     ),

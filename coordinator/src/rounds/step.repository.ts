@@ -6,6 +6,7 @@ import { decodeInstruction, encodeInstruction } from '@graft/protos/message-code
 import { appendAudit } from '../store/audit.repository.js';
 import type { Database } from '../store/schema.js';
 import type { OutboxRow } from './engine-store.js';
+import { storeQuarantine } from './quarantine.repository.js';
 import { lastRounds, mergedSettlements, reportBatches, type GroupRow, type ReportRow } from './step-group.js';
 import type { Postponement, Settlement, StepRows } from './step-rows.js';
 
@@ -27,6 +28,9 @@ export async function writeSteps(db: Db, group: readonly GroupRow[]): Promise<Ou
   for (const round of lastRounds(group)) await writeRound(db, runId, round);
   for (const batch of reportBatches(group)) await writeUpdates(db, runId, batch);
   for (const { rows } of group) if (rows.commit !== undefined) await writeCommit(db, rows);
+  for (const { rows } of group) {
+    for (const quarantine of rows.quarantines) await storeQuarantine(db, rows.run.machine.plan, quarantine, rows.atMs);
+  }
   await writeEvents(db, runId, group);
   const added: OutboxRow[] = [];
   for (const { rows } of group) added.push(...(await insertOutbox(db, runId, rows)));

@@ -45,6 +45,10 @@ export const runViewSchema = z
       .object({ min: z.int(), goal: z.int(), max: z.int() })
       .meta({ description: 'updates that a round needs and wants, agents that it asks' }),
     connected: z.int().meta({ description: 'agents that the run sees' }),
+    quarantined: z
+      .array(z.object({ agentId: z.string(), name: z.string(), reason: z.string(), untilMs: z.int() }))
+      .optional()
+      .meta({ description: 'agents that it sees and does not ask, because their updates were refused' }),
   })
   .meta({ id: 'Run' });
 

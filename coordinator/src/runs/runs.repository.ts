@@ -4,6 +4,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { GraftError } from '@graft/core/error';
 import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 
+import { quarantinedAgents } from '../rounds/machine/policy/quarantine.js';
 import { connectedAgents, isOpen, phases, type Phase, type RunState } from '../rounds/machine/state.js';
 import type { StoredRun } from '../rounds/material.js';
 import type { Database } from '../store/schema.js';
@@ -93,6 +94,20 @@ function runView(row: RunRow): RunView {
     ...(waiting && { waiting }),
     cohort: machine.plan.cohort,
     connected: connectedAgents(machine).length,
+    ...quarantined(machine),
+  };
+}
+
+function quarantined(machine: RunState): Pick<RunView, 'quarantined'> {
+  const shut = quarantinedAgents(machine);
+  if (shut.length === 0) return {};
+  return {
+    quarantined: shut.flatMap((agentId) => {
+      const { name = agentId, quarantine } = machine.agents[agentId] ?? {};
+      return quarantine === undefined
+        ? []
+        : [{ agentId, name, reason: quarantine.reason, untilMs: quarantine.untilMs }];
+    }),
   };
 }
 

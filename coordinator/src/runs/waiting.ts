@@ -1,4 +1,5 @@
 /** What a run does or waits for at this moment, and what ends that: sentences for people, out of the stored state. Pure. */
+import { nextReturnMs, quarantinedAgents } from '../rounds/machine/policy/quarantine.js';
 import { connectedAgents, isOpen, membersIn, type Member, type RunState } from '../rounds/machine/state.js';
 
 export interface Waiting {
@@ -12,8 +13,8 @@ export interface Waiting {
 /** Undefined where the run is over. */
 export function waitingOf(state: RunState): Waiting | undefined {
   if (!isOpen(state)) return undefined;
-  const until = state.deadlineMs === undefined ? {} : { untilMs: Math.ceil(state.deadlineMs) };
-  return { ...inPhase(state), ...until };
+  const untilMs = Math.min(state.deadlineMs ?? Infinity, state.status === 'waiting' ? nextReturnMs(state) : Infinity);
+  return { ...inPhase(state), ...(untilMs !== Infinity && { untilMs: Math.ceil(untilMs) }) };
 }
 
 function inPhase(state: RunState): Waiting {
@@ -42,7 +43,7 @@ function selecting(state: RunState): Waiting {
   const { min, goal } = state.plan.cohort;
   const connected = connectedAgents(state).length;
   if (state.status === 'waiting') {
-    const missing = Math.max(0, min - connected);
+    const missing = Math.max(0, min - connected + quarantinedAgents(state).length);
     return {
       for: state.reason,
       endedBy: missing > 0 ? `${agents(missing)} more that may take part` : 'an agent that may take part',

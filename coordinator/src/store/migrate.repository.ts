@@ -8,6 +8,7 @@ import { stores } from './migrations/002-stores.js';
 import { replicas } from './migrations/003-replicas.js';
 import { policies } from './migrations/004-policies.js';
 import { transfers } from './migrations/006-transfers.js';
+import { quarantine } from './migrations/007-quarantine.js';
 import type { Database } from './schema.js';
 
 /** In order of their names. */
@@ -17,6 +18,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '003-replicas': replicas,
   '004-policies': policies,
   '006-transfers': transfers,
+  '007-quarantine': quarantine,
 };
 
 /** What this program knows, in order. */

@@ -31,6 +31,18 @@ export interface Database {
   inbox: InboxTable;
   fold_jobs: FoldJobsTable;
   shared_marks: SharedMarksTable;
+  quarantines: QuarantinesTable;
+}
+
+/** Agents that are not asked for a task; those who were let back stay, with the time. */
+interface QuarantinesTable {
+  task_id: string;
+  agent_id: string;
+  reason: string;
+  since_ms: number;
+  until_ms: number;
+  times: number;
+  released_at_ms: Nullable<number>;
 }
 
 interface ApiKeysTable {

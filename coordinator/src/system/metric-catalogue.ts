@@ -33,6 +33,7 @@ export const metricCatalogue = {
   graft_runs: gauge('Runs in the store, by status', 'status'),
   graft_open_runs: gauge('Runs that still go on: running or waiting'),
   graft_rounds: gauge('Rounds in the store, by phase; committed ones are over', 'phase'),
+  graft_quarantined_agents: gauge('Agents in quarantine, by task', 'task'),
   graft_updates: gauge('Updates in the store, by verdict: accepted, or why one was refused', 'reason'),
   graft_rounds_finished_total: counter('Tries at a round that ended: committed or abandoned', 'outcome'),
   graft_round_seconds: histogram('From the start of a round to its commit', phaseBuckets),

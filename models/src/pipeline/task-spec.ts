@@ -24,11 +24,28 @@ export const cohortSchema = z
   })
   .refine(({ min, goal, max }) => min <= goal && goal <= max, { message: 'min <= goal <= max must hold' });
 
+/**
+ * An agent is not asked for the task for `forMs` milliseconds once its updates were refused in `refusals` of its last `rounds` rounds
+ * for a reason that speaks of harm or fault. The time doubles with each repeat; `refusals: 0` turns this off.
+ */
+export const quarantineSchema = z
+  .strictObject({
+    refusals: z.int().min(0).max(64).default(3),
+    rounds: z.int().min(1).max(64).default(5),
+    forMs: z
+      .int()
+      .min(1000)
+      .max(30 * 86_400_000)
+      .default(3_600_000),
+  })
+  .refine(({ refusals, rounds }) => refusals <= rounds, { message: 'refusals <= rounds must hold' });
+
 /** What an agent may claim; see admission. */
 export const updateLimitsSchema = z.strictObject({
   maxExamples: z.int().min(1).max(systemLimits.examplesPerUpdate).default(systemLimits.examplesPerUpdate),
   /** Largest norm of an update over the median of its round. */
   maxNormRatio: z.number().positive().default(10),
+  quarantine: quarantineSchema.prefault({}),
 });
 
 /** A candidate is released only where it is no worse than the release before it by more than these margins of accuracy. */

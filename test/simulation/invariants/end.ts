@@ -2,13 +2,16 @@
 import type { Config } from '../input.js';
 import type { Contents } from '../stores/simulated-store.js';
 import { defaultRunSettings } from '../../../coordinator/src/rounds/run-plan.js';
+import { updateLimitsSchema } from '../../../models/src/pipeline/task-spec.js';
 import { demand } from '../world/violation.js';
 
 /** How long a run may take when nothing fails: every round in its last try, every phase to its deadline. */
-export function patienceMs({ rounds, windowMs, settings }: Config): number {
+export function patienceMs({ rounds, windowMs, settings, task }: Config): number {
   const { attempts, extensions, gatherMs, retryMs } = { ...defaultRunSettings, ...settings };
+  // Those whose last bad updates come in now are back after the longest quarantine, 64 times the first one.
+  const quarantineMs = 2 * 64 * updateLimitsSchema.parse(task['limits'] ?? {}).quarantine.forMs;
   const training = windowMs * (1 + extensions / 2);
-  return rounds * attempts * (training + windowMs + gatherMs + retryMs + 60_000) + 600_000;
+  return rounds * attempts * (training + windowMs + gatherMs + retryMs + 60_000) + quarantineMs + 600_000;
 }
 
 export function checkEnd(contents: Contents, { rounds }: Config): void {

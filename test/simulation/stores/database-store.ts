@@ -8,6 +8,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { Pool, types as pgTypes, type CustomTypesConfig } from 'pg';
 
 import { coordinatorIdentity } from '../../../coordinator/src/compute/sealing.contract.js';
+import { letBack, standingQuarantines } from '../../../coordinator/src/agents/agent-quarantines.repository.js';
 import { unsettledInstructions } from '../../../coordinator/src/federation/instructions.repository.js';
 import { engineStore } from '../../../coordinator/src/rounds/engine-store.repository.js';
 import type { OutboxEffect } from '../../../coordinator/src/rounds/machine/effect.js';
@@ -38,6 +39,7 @@ async function open(): Promise<Kysely<Database>> {
 }
 
 const tables = [
+  'quarantines',
   'outbox',
   'updates',
   'checkpoints',
@@ -80,6 +82,12 @@ export async function databaseStore(contents: MemoryContents, nowMs: () => numbe
       };
     },
     contents: async () => read(db),
+    release: async (agentId, atMs) => {
+      const [standing] = (await standingQuarantines(db, [agentId], atMs)).get(agentId) ?? [];
+      if (standing === undefined) return false;
+      await letBack(db, { id: agentId, name: agentId }, { task: undefined, by: 'simulation', atMs });
+      return true;
+    },
     close: async () => undefined,
   };
 }

@@ -40,6 +40,7 @@ export function memoryStore(contents: MemoryContents, nowMs: () => number): Simu
       updates: rows.updates,
       unsettled: rows.instructions.filter(({ settled }) => !settled),
     }),
+    release: async (agentId, atMs) => store.release(agentId, atMs),
     close: async () => undefined,
   };
 }

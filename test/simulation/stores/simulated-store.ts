@@ -31,5 +31,7 @@ export interface SimulatedStore {
   /** The store as the process `owner` sees it. */
   as(owner: string): ProcessStore;
   contents(): Promise<Contents>;
+  /** Ends an agent's quarantine; false where it is in none. */
+  release(agentId: string, atMs: number): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The operator: starts runs until one is there, and stops them. */
+/** The operator: starts runs until one is there, stops them, and lets agents back. */
 import { request, type Link } from './network.js';
 import { taskId } from './tasks.js';
 import type { World } from './world.js';
@@ -9,6 +9,8 @@ export interface Operator {
   start(): void;
   /** Stops the newest run that is open. */
   stop(): void;
+  /** Lets an agent back that is in quarantine; its run is told where a coordinator hears of it. */
+  release(agentId: string): void;
 }
 
 const retryMs = 3000;
@@ -42,6 +44,17 @@ export function createOperator(world: World): Operator {
     }
   }
 
+  async function release(agentId: string): Promise<void> {
+    try {
+      await request(world, link, 'operator releases', async ({ hub, rounds }) => {
+        if (!(await store.release(agentId, scheduler.nowMs() + world.skewMs()))) return;
+        if (hub.online().get(agentId)?.paused === '') await rounds.agentConnected(agentId);
+      });
+    } catch {
+      // Its time ends by itself.
+    }
+  }
+
   const noted = (work: Promise<void>): void => void work.catch((error: unknown) => ledger.fail(error));
   return {
     isBusy: () => asked > 0,
@@ -50,5 +63,6 @@ export function createOperator(world: World): Operator {
       noted(start().finally(() => (asked -= 1)));
     },
     stop: () => noted(stop()),
+    release: (agentId) => noted(release(agentId)),
   };
 }

@@ -6,6 +6,7 @@
 import type { ErrorDetails } from '@graft/core/error';
 
 import type { Verdict } from '../rounds.js';
+import type { Quarantine } from './policy/quarantine.js';
 import type { Phase, RunState } from './state.js';
 
 /** Rows for the instruction streams of agents. */
@@ -31,6 +32,12 @@ export type TransactionalEffect =
   | { readonly kind: 'settle'; readonly agentIds: readonly string[]; readonly work: 'train' | 'evaluate' }
   /** Checkpoint, round record, audit row, and a release with its Install instructions where the gate let one pass. */
   | { readonly kind: 'commit'; readonly installAt: readonly string[] }
+  /** An agent is not asked for the run's task for a time: a row for the runs that come, and one of the audit log. */
+  | {
+      readonly kind: 'quarantine';
+      readonly agentId: string;
+      readonly quarantine: Quarantine;
+    }
   /** A row for those who watch the run. */
   | { readonly kind: 'publish'; readonly event: string; readonly data: ErrorDetails };
 

@@ -2,6 +2,7 @@
 import type { Part } from '@graft/models/pipeline/pipeline';
 
 import type { RefusalReason } from '../rounds.js';
+import type { Quarantine } from './policy/quarantine.js';
 import type {
   AggregationReport,
   CentralEvaluation,
@@ -38,6 +39,8 @@ export interface AgentTraits {
   readonly tags?: readonly string[];
   /** Names of tasks that the site takes no part in. */
   readonly declinedTasks?: readonly string[];
+  /** By id of the task. */
+  readonly quarantines?: Readonly<Record<string, Quarantine>>;
 }
 
 /** What is known of agents; whoever is missing stays as it was known. */

@@ -10,6 +10,7 @@ import type { EventKind, EventOf, RunEvent } from './event.js';
 import { nextLossMs } from './presence.js';
 import { cancelWork } from './policy/cancel-work.js';
 import { noMemory } from './policy/memory.js';
+import { endQuarantines, nextReturnMs } from './policy/quarantine.js';
 import { publish } from './publish.js';
 import { isOpen, type Checkpoint, type Phase, type ReleasedMeasures, type RunPlan, type RunState } from './state.js';
 import { transitions } from './transitions.js';
@@ -52,7 +53,9 @@ export function step(state: RunState, event: RunEvent): Step {
   if ('attempt' in event && (event.round !== state.round || event.attempt !== state.attempt)) {
     return { state, effects: [] };
   }
-  const first = dispatch(state, event);
+  // That work has begun is kept in memory alone: such a step must not change what is stored.
+  const now = event.kind === 'progressed' ? state : endQuarantines(state, event.atMs);
+  const first = dispatch(now, event);
   let { state: next, goto: target } = first;
   const effects = [...first.effects];
   while (target !== undefined) {
@@ -79,7 +82,7 @@ function inPhase(state: RunState, phase: Phase, atMs: number): RunState {
 /** When `timePassed` is due; undefined where the state waits for no time. */
 export function wakeAtMs(state: RunState): number | undefined {
   if (!isOpen(state)) return undefined;
-  const least = Math.min(state.deadlineMs ?? Infinity, goalCloseMs(state), nextLossMs(state));
+  const least = Math.min(state.deadlineMs ?? Infinity, goalCloseMs(state), nextLossMs(state), nextReturnMs(state));
   return least === Infinity ? undefined : least;
 }
 

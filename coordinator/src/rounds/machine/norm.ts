@@ -1,7 +1,10 @@
 /**
  * The norm of an update against the median of others: an update that is scaled up, by mistake or on purpose,
  * outweighs everyone (Sun, Kairouz, Suresh, McMahan, "Can You Really Backdoor Federated Learning?", 2019, bound norms).
- * The median of at least three cannot be moved by one of them.
+ *
+ * Of a round that needs `min` updates, t = floor((min - 1) / 2) may come from attackers, fewer than half: of those that are in,
+ * the reference is never below the (t + 1)-th smallest norm, which at least one honest agent stands for. So an honest update
+ * is not refused where the honest norms of the run lie within `maxNormRatio` of each other, whoever reports first.
  */
 import type { Refusal } from './event.js';
 import { membersIn, type RunState } from './state.js';
@@ -29,12 +32,20 @@ export function medianNorm(state: RunState): number {
 export function normLimit(state: RunState): NormLimit | undefined {
   const ratio = state.plan.limits.maxNormRatio;
   const accepted = membersIn(state, 'accepted').length;
-  const own = accepted >= leastNorms ? medianNorm(state) : 0;
+  const own = ownReference(state);
   const earlier = state.largestMedianNorm ?? 0;
   const reference = Math.max(own, earlier);
   if (reference === 0) return undefined;
   const source = own >= earlier ? `${accepted} updates of this round` : 'an earlier round';
   return { limit: reference * ratio, median: reference, ratio, source };
+}
+
+/** The median, or more where attackers may be half of those that are in; 0 where too few are. */
+function ownReference(state: RunState): number {
+  const norms = membersIn(state, 'accepted').map((id) => state.members[id]?.update?.norm ?? 0);
+  const attackers = Math.floor((state.plan.cohort.min - 1) / 2);
+  if (norms.length < Math.max(leastNorms, attackers + 1)) return 0;
+  return Math.max(median(norms), norms.sort((a, b) => a - b)[attackers] ?? 0);
 }
 
 export function checkNorm(norm: number, against: NormLimit | undefined): Refusal | undefined {

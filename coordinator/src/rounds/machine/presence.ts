@@ -1,5 +1,6 @@
 /** Who is connected. A member that is away keeps its place for a while: agents and coordinators restart. */
 import type { AgentTraits, TraitsById } from './event.js';
+import { conductOf } from './policy/quarantine.js';
 import { isAtWork, membersIn, withMember, type KnownAgent, type Member, type RunState } from './state.js';
 
 /** Notes that an agent is connected; while its update is awaited, a lost member gets its place back. */
@@ -34,6 +35,7 @@ function knownAgent(
     ...(name !== undefined && { name }),
     ...(wanted.length > 0 && { tags: wanted }),
     ...(declines && { declines }),
+    ...conductOf(agents[agentId], traits.quarantines?.[plan.taskId]),
   };
 }
 

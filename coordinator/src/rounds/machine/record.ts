@@ -1,5 +1,6 @@
 /** A round as people see it: plain JSON, written with every step, so that it is as true as the state it is made of. */
 import type { GateDecision } from './gate.js';
+import { quarantinedAgents } from './policy/quarantine.js';
 import { carriesOver, stalenessOf, updateWeight } from './policy/staleness.js';
 import type { AggregationReport, Member, Phase, RunState, SiteMeasures } from './state.js';
 
@@ -45,6 +46,8 @@ export interface RoundRecord {
   readonly abandoned: RunState['abandoned'];
   /** Agents at work outside the cohort, for a later round; absent where rounds take only their own. */
   readonly carried?: readonly string[];
+  /** Connected agents that are not asked, and why; absent where there are none. */
+  readonly quarantined?: Readonly<Record<string, string>>;
   /** Mean of the agents' training losses, weighted by examples. */
   readonly trainingLoss?: number;
   readonly aggregation?: AggregationReport;
@@ -69,6 +72,7 @@ export function recordOf(state: RunState, transferred: Transferred): RoundRecord
     Object.values(agents).filter((agent) => agent.state === wanted).length;
   const bytes = Object.values(transferred);
   const loss = meanLoss(Object.values(agents));
+  const shut = quarantinedAgents(state);
   return {
     round: state.round,
     attempt: state.attempt,
@@ -85,6 +89,9 @@ export function recordOf(state: RunState, transferred: Transferred): RoundRecord
     refusalsByAgent: state.refusals,
     abandoned: state.abandoned,
     ...(carriesOver(state.plan) && { carried: Object.keys(state.carried).sort() }),
+    ...(shut.length > 0 && {
+      quarantined: Object.fromEntries(shut.map((id) => [id, state.agents[id]?.quarantine?.reason ?? ''])),
+    }),
     ...(loss !== undefined && { trainingLoss: loss }),
     ...(state.aggregation && { aggregation: state.aggregation }),
     ...(state.quantized && { quantization: state.quantized }),

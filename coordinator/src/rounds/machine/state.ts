@@ -8,6 +8,7 @@ import type { Deadline, RoundPolicy, Selection } from '@graft/models/pipeline/sc
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
 import type { GateDecision } from './gate.js';
 import type { SelectionMemory } from './policy/memory.js';
+import type { Conduct, Quarantine } from './policy/quarantine.js';
 
 export const phases = [
   'selecting',
@@ -66,6 +67,8 @@ export interface UpdateLimits {
   readonly maxExamples: number;
   /** Largest norm, as a multiple of the median of the accepted ones. */
   readonly maxNormRatio: number;
+  /** Absent in runs of before there was one. */
+  readonly quarantine?: { readonly refusals: number; readonly rounds: number; readonly forMs: number };
 }
 
 /** How much worse than the release it replaces a candidate may be, in accuracy. */
@@ -217,6 +220,10 @@ export interface KnownAgent {
   readonly tags?: readonly string[];
   /** True where the site takes no part in this run's task. */
   readonly declines?: true;
+  /** Absent where there is no fault among its last rounds. */
+  readonly conduct?: Conduct;
+  /** Absent where it never was in quarantine for the task. */
+  readonly quarantine?: Quarantine;
 }
 
 /** True while a run can still change by itself. */

@@ -11,6 +11,7 @@ import { medianNorm } from '../machine/norm.js';
 import { cancelWork } from '../machine/policy/cancel-work.js';
 import { keepBase } from '../machine/policy/carry.js';
 import { noteAnswers } from '../machine/policy/memory.js';
+import { noteGoodRounds } from '../machine/policy/quarantine.js';
 import type { RunState, SiteMeasures } from '../machine/state.js';
 import { presenceOnly } from './presence-only.js';
 
@@ -19,7 +20,7 @@ function enter(state: RunState): Outcome {
   const base = state.candidate ?? state.base;
   const released = decision?.passed === true ? releasedBy(state, decision) : state.released;
   const committed: RunState = {
-    ...noteAnswers(keepBase(state)),
+    ...noteGoodRounds(noteAnswers(keepBase(state))),
     base,
     committedRounds: state.round,
     ...(decision && { decision }),

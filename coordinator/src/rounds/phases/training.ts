@@ -11,7 +11,8 @@ import { fill, planDeadlineMs, sendPlans } from '../machine/policy/ask.js';
 import { carriedFailure, carriedUpdate } from '../machine/policy/carried-reports.js';
 import { carryOn } from '../machine/policy/carry.js';
 import { laterDeadlineMs, spanMs } from '../machine/policy/deadline.js';
-import { carriesOver } from '../machine/policy/staleness.js';
+import { judge, noteRefusal } from '../machine/policy/quarantine.js';
+import { carriesOver, roundOf } from '../machine/policy/staleness.js';
 import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
 import { refuse } from '../machine/refusals.js';
 import { refuseUnasked, repeatedUpdate } from '../machine/reports.js';
@@ -69,7 +70,7 @@ function noteProgress(state: RunState, agentId: string, round: number): RunState
 }
 
 function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
-  const { agentId, update, refusal, atMs } = event;
+  const { agentId, update, atMs } = event;
   const settled = repeatedUpdate(state, event) ?? refuseUnasked(state, event);
   if (settled !== undefined) return settled;
   const member = state.members[agentId];
@@ -78,8 +79,8 @@ function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
     return refuse(state, agentId, 'duplicate', message);
   }
   // An upload that is not whole yet is no answer: the agent finishes it and reports again.
-  if (refusal?.reason === 'incomplete') return refuse(state, agentId, refusal.reason, refusal.message);
-  const counted = refusal === undefined ? state : refuse(state, agentId, refusal.reason, refusal.message).state;
+  if (event.refusal?.reason === 'incomplete') return refuse(state, agentId, 'incomplete', event.refusal.message);
+  const { state: counted, refusal, effects: shut } = judge(state, event);
   const decided = withMember(counted, agentId, {
     state: refusal === undefined ? 'accepted' : 'refused',
     update,
@@ -90,6 +91,7 @@ function receive(state: RunState, event: EventOf<'updateReceived'>): Outcome {
   const effects: Effect[] = [
     { kind: 'settle', agentIds: [agentId], work: 'train' },
     publish(decided, note, { agentId, ...(refusal && { reason: refusal.reason, message: refusal.message }) }),
+    ...shut,
   ];
   const verdict = refusal === undefined ? acceptedVerdict : refusedVerdict(refusal.reason, refusal.message);
   const step = proceed(decided, atMs);
@@ -118,16 +120,17 @@ function decide(state: RunState, atMs: number, active: readonly string[] = []): 
   const { cohort, window, extensions, policy } = state.plan;
   const accepted = membersIn(state, 'accepted').length;
   const awaited = membersIn(state, 'selected', 'training');
-  if (awaited.length === 0) return accepted >= cohort.min ? close(state) : abandon(state);
+  if (awaited.length === 0) return accepted >= cohort.min ? close(state, atMs) : abandon(state);
   const closesAtGoal = policy.kind !== 'semiSynchronous';
-  if (closesAtGoal && accepted >= cohort.goal && atMs >= state.phaseStartedAtMs + window.minMs) return close(state);
+  if (closesAtGoal && accepted >= cohort.goal && atMs >= state.phaseStartedAtMs + window.minMs)
+    return close(state, atMs);
   if (state.deadlineMs === undefined || atMs < state.deadlineMs) return { state, effects: [] };
   const later = laterDeadlineMs(state, atMs, active);
   if (later !== undefined) {
     const extended = { ...state, deadlineMs: later };
     return { state: extended, effects: [publish(extended, 'round.extended', { awaited: awaited.length })] };
   }
-  if (accepted >= cohort.min) return close(state);
+  if (accepted >= cohort.min) return close(state, atMs);
   if (state.extensionsUsed < extensions && awaited.some((id) => active.includes(id))) {
     const extended = { ...state, extensionsUsed: state.extensionsUsed + 1, deadlineMs: atMs + window.maxMs / 2 };
     return { state: extended, effects: [publish(extended, 'round.extended', { awaited: awaited.length })] };
@@ -149,25 +152,33 @@ function postpone(outcome: Outcome): Outcome {
  * Norms are held against each other once more when all are in: the first to arrive had nothing to be compared with,
  * and arrival must not decide what is folded.
  */
-function close(all: RunState): Outcome {
-  const state = refuseOutliers(all);
-  if (membersIn(state, 'accepted').length < state.plan.cohort.min) return abandon(state);
-  if (carriesOver(state.plan)) return { state: carryOn(state), effects: [], goto: 'aggregating' };
+function close(all: RunState, atMs: number): Outcome {
+  const { state, effects } = refuseOutliers(all, atMs);
+  if (membersIn(state, 'accepted').length < state.plan.cohort.min) return { ...abandon(state), effects };
+  if (carriesOver(state.plan)) return { state: carryOn(state), effects, goto: 'aggregating' };
   const stragglers = membersIn(state, 'selected', 'training');
   const marked = stragglers.reduce((next, id) => withMember(next, id, { state: 'straggler' }), state);
   const unwanted = [...stragglers, ...membersIn(state, 'lost')].sort();
   const reason = `round ${state.round} has closed with ${membersIn(state, 'accepted').length} updates`;
   const cancel: Effect[] = unwanted.length > 0 ? [{ kind: 'cancel', agentIds: unwanted, reason }] : [];
-  return { state: marked, effects: cancel, goto: 'aggregating' };
+  return { state: marked, effects: [...effects, ...cancel], goto: 'aggregating' };
 }
 
-function refuseOutliers(state: RunState): RunState {
-  const limit = normLimit(state);
-  return membersIn(state, 'accepted').reduce((next, id) => {
-    const refusal = checkNorm(state.members[id]?.update?.norm ?? 0, limit);
-    if (refusal === undefined) return next;
-    return withMember(refuse(next, id, refusal.reason, refusal.message).state, id, { state: 'refused', ...refusal });
-  }, state);
+function refuseOutliers(
+  all: RunState,
+  atMs: number,
+): { readonly state: RunState; readonly effects: readonly Effect[] } {
+  const limit = normLimit(all);
+  const effects: Effect[] = [];
+  const state = membersIn(all, 'accepted').reduce((next, id) => {
+    const member = all.members[id];
+    const found = checkNorm(member?.update?.norm ?? 0, limit);
+    if (member === undefined || found === undefined) return next;
+    const judged = noteRefusal(next, id, found, { round: roundOf(all, member), atMs });
+    effects.push(...judged.effects);
+    return withMember(judged.state, id, { state: 'refused', ...judged.refusal });
+  }, all);
+  return { state, effects };
 }
 
 function abandon(state: RunState): Outcome {

@@ -60,9 +60,11 @@ const runGauges: readonly GaugeName[] = [
   'graft_agent_refusals',
 ];
 
-async function collectCounts(telemetry: Telemetry, { stored }: GaugeSources): Promise<void> {
-  const { runs, rounds, updates, outbox, instructions, inbox } = await stored.counts();
-  for (const name of ['graft_runs', 'graft_rounds', 'graft_updates'] as const) telemetry.clear(name);
+async function collectCounts(telemetry: Telemetry, { stored, clock }: GaugeSources): Promise<void> {
+  const { runs, rounds, updates, outbox, instructions, inbox, quarantined } = await stored.counts(clock.nowMs());
+  for (const name of ['graft_runs', 'graft_rounds', 'graft_updates', 'graft_quarantined_agents'] as const)
+    telemetry.clear(name);
+  for (const [task, count] of Object.entries(quarantined)) telemetry.set('graft_quarantined_agents', { task }, count);
   for (const [status, count] of Object.entries(runs)) telemetry.set('graft_runs', { status }, count);
   for (const [phase, count] of Object.entries(rounds)) telemetry.set('graft_rounds', { phase }, count);
   for (const [reason, count] of Object.entries(updates))

@@ -13,6 +13,8 @@ export interface StoredCounts {
   readonly outbox: number;
   readonly instructions: number;
   readonly inbox: number;
+  /** Agents in quarantine, by name of the task. */
+  readonly quarantined: Readonly<Record<string, number>>;
 }
 
 /** A run that still goes on, with the record of the round in hand. */
@@ -22,7 +24,7 @@ export interface OpenRun {
 }
 
 export interface StoredMetrics {
-  counts(): Promise<StoredCounts>;
+  counts(nowMs: number): Promise<StoredCounts>;
   /** The oldest first, at most `limit`. */
   openRuns(limit: number): Promise<readonly OpenRun[]>;
   agentNames(): Promise<ReadonlyMap<string, string>>;
@@ -32,7 +34,7 @@ const count = sql<number>`count(*)::int`.as('count');
 
 export function storedMetrics(db: Kysely<Database>): StoredMetrics {
   return {
-    counts: async () => {
+    counts: async (nowMs) => {
       const status = sql<string>`state -> 'machine' ->> 'status'`;
       const runs = await db
         .selectFrom('runs')
@@ -48,6 +50,14 @@ export function storedMetrics(db: Kysely<Database>): StoredMetrics {
         .where('settled_at_ms', 'is', null)
         .executeTakeFirst();
       const [inbox] = await db.selectFrom('inbox').select(count).where('done_at_ms', 'is', null).execute();
+      const quarantined = await db
+        .selectFrom('quarantines')
+        .innerJoin('tasks', 'tasks.id', 'quarantines.task_id')
+        .select(['tasks.name as value', count])
+        .where('released_at_ms', 'is', null)
+        .where('until_ms', '>', nowMs)
+        .groupBy('tasks.name')
+        .execute();
       return {
         runs: byValue(runs),
         rounds: byValue(rounds),
@@ -55,6 +65,7 @@ export function storedMetrics(db: Kysely<Database>): StoredMetrics {
         outbox: outbox?.count ?? 0,
         instructions: instructions?.count ?? 0,
         inbox: inbox?.count ?? 0,
+        quarantined: byValue(quarantined),
       };
     },
     openRuns: async (limit) => {

@@ -3,6 +3,7 @@ import { acceptedVerdict, refusedVerdict, type Effect, type Outcome } from '../e
 import type { EventOf } from '../event.js';
 import { publish } from '../publish.js';
 import { refuse } from '../refusals.js';
+import { judge } from './quarantine.js';
 import { isAtWork, withCarried, type Member, type RunState } from '../state.js';
 import type { RefusalReason } from '../../rounds.js';
 
@@ -16,10 +17,10 @@ function entryOf({ carried }: RunState, { agentId, round }: { agentId: string; r
 export function carriedUpdate(state: RunState, event: EventOf<'updateReceived'>): Outcome | undefined {
   const member = entryOf(state, event);
   if (member === undefined) return undefined;
-  const { agentId, update, refusal, atMs } = event;
+  const { agentId, update, atMs } = event;
   if (member.update !== undefined) return answerAgain(state, event, member);
-  if (refusal?.reason === 'incomplete') return refuse(state, agentId, refusal.reason, refusal.message);
-  const counted = refusal === undefined ? state : refuse(state, agentId, refusal.reason, refusal.message).state;
+  if (event.refusal?.reason === 'incomplete') return refuse(state, agentId, 'incomplete', event.refusal.message);
+  const { state: counted, refusal, effects: shut } = judge(state, event);
   const decided = withCarried(counted, agentId, {
     state: refusal === undefined ? 'accepted' : 'refused',
     update,
@@ -30,6 +31,7 @@ export function carriedUpdate(state: RunState, event: EventOf<'updateReceived'>)
   const effects: Effect[] = [
     { kind: 'settle', agentIds: [agentId], work: 'train' },
     publish(decided, note, { agentId, of: event.round, ...(refusal && { ...refusal }) }),
+    ...shut,
   ];
   const verdict = refusal === undefined ? acceptedVerdict : refusedVerdict(refusal.reason, refusal.message);
   return { state: decided, effects, verdict };

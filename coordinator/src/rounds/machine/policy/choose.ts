@@ -6,12 +6,14 @@ import { randomOrder } from '@graft/strategies/selection/random-order';
 import { utilityOrder } from '@graft/strategies/selection/utility-order';
 
 import { connectedAgents, isAtWork, type RunState } from '../state.js';
+import { isQuarantined } from './quarantine.js';
 import { carriesOver, roundOf } from './staleness.js';
 
-/** True where an agent has all tags that the task asks for, and its site does not decline the task. */
-export function isEligible({ agents, plan }: RunState, agentId: string): boolean {
+/** True where an agent has all tags that the task asks for, is not in quarantine, and its site does not decline the task. */
+export function isEligible(state: RunState, agentId: string): boolean {
+  const { agents, plan } = state;
   const { tags = [], declines } = agents[agentId] ?? {};
-  return declines !== true && plan.selection.tags.every((tag) => tags.includes(tag));
+  return declines !== true && !isQuarantined(state, agentId) && plan.selection.tags.every((tag) => tags.includes(tag));
 }
 
 /** Connected agents that may be asked now, in canonical order. */
