@@ -9,6 +9,7 @@ import { seedName, withDropout } from '../dropout/dropout.js';
 import { withBatchStatistics, type Normalization } from '../rewrites/batch-norm.js';
 import { withFloat16 } from '../rewrites/float16.js';
 import { withLora } from '../rewrites/lora.js';
+import { withPartProducts } from '../rewrites/part-products.js';
 import { trainableNames } from './trainable.js';
 import type { TrainingStepOptions } from '../training-step.js';
 
@@ -22,7 +23,7 @@ export interface PreparedModel {
   readonly seeded: boolean;
 }
 
-/** In this order: LoRA, batch normalization, dropout, float16. Throws TENSOR_UNKNOWN where nothing is trained, MODEL_UNSUPPORTED for a model that was exported in training mode, and what the rewrites throw. */
+/** In this order: LoRA, products in parts, batch normalization, dropout, float16. Throws TENSOR_UNKNOWN where nothing is trained, MODEL_UNSUPPORTED for a model that was exported in training mode, and what the rewrites throw. */
 export function prepareModel(original: Model, options: TrainingStepOptions): PreparedModel {
   const { lora, inputShapes = {} } = options;
   const { model: adapted, factors } =
@@ -30,7 +31,7 @@ export function prepareModel(original: Model, options: TrainingStepOptions): Pre
   const trainable = [...trainableNames(original, options.trainable), ...factors.keys()];
   refuseTrainingMode(original, options);
   if (trainable.length === 0) throw new GraftError('TENSOR_UNKNOWN', 'no weight is to be trained');
-  const { model: normalized, normalizations } = withBatchStatistics(adapted, options.batchNorm ?? 'frozen');
+  const { model: normalized, normalizations } = withBatchStatistics(withPartProducts(adapted), options.batchNorm ?? 'frozen');
   const dropped = options.dropout === undefined ? normalized : withDropout(normalized, options.dropout, inputShapes);
   const seeded = dropped.graph.nodes.some((node) => namesRead(node).includes(seedName));
   return {
