@@ -134,7 +134,7 @@ describe('steps that are stored together', () => {
     const group = ['x', 'y', 'x', 'z', 'x'].map((nonce) => {
       const run = firstRun('task');
       const round = { round: 1, phase: 'training', startedAtMs: 0, record: undefined as never };
-      const none = { outbox: [], settlements: [], instructions: [], postponements: [], events: [] };
+      const none = { outbox: [], settlements: [], instructions: [], postponements: [], quarantines: [], events: [] };
       return { rows: { run, atMs: 1, round, update, ...none }, context: { report: reportOf('a', nonce) } };
     });
     const nonces = reportBatches(group).map((batch) => batch.map(({ report }) => report.nonce));

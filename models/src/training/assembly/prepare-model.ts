@@ -31,7 +31,10 @@ export function prepareModel(original: Model, options: TrainingStepOptions): Pre
   const trainable = [...trainableNames(original, options.trainable), ...factors.keys()];
   refuseTrainingMode(original, options);
   if (trainable.length === 0) throw new GraftError('TENSOR_UNKNOWN', 'no weight is to be trained');
-  const { model: normalized, normalizations } = withBatchStatistics(withPartProducts(adapted), options.batchNorm ?? 'frozen');
+  const { model: normalized, normalizations } = withBatchStatistics(
+    withPartProducts(adapted),
+    options.batchNorm ?? 'frozen',
+  );
   const dropped = options.dropout === undefined ? normalized : withDropout(normalized, options.dropout, inputShapes);
   const seeded = dropped.graph.nodes.some((node) => namesRead(node).includes(seedName));
   return {
