@@ -9,7 +9,7 @@ test('pauses double up to a limit and are drawn from the whole range below', () 
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 60 }),
-      fc.double({ min: 0, max: 1, maxExcluded: true }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       (attempt, chance) => {
         const pause = backoffMs(backoff, attempt, chance);
         return pause >= 0 && pause < 1_000;
