@@ -76,6 +76,7 @@ export interface Cancel {
 
 export interface Drain {
   readonly reconnectAfterMs: number;
+  readonly ifIdle?: boolean;
 }
 
 export interface BlobRef {

@@ -139,6 +139,8 @@ export interface AgentView {
   readonly connected: boolean;
   /** Why it takes no work; absent where it does. */
   readonly paused?: string;
+  /** When it comes back, where it was sent away because it was not needed. */
+  readonly expectedAtMs?: number;
   readonly tags: readonly string[];
   /** Tasks that it is not asked for; absent where there are none. */
   readonly quarantines?: readonly {

@@ -49,7 +49,7 @@ export function registerSite(program: Command): void {
         const agents = await (await connect(options)).get<AgentView[]>('/agents');
         const rows = agents.map((agent) => [
           agent.name,
-          standing(agent),
+          standing(agent, Date.now()),
           agent.agentVersion ?? '-',
           agent.lastSeenAtMs === undefined ? 'never' : timestamp(agent.lastSeenAtMs),
           agent.id,
@@ -120,9 +120,13 @@ function quarantineLines({ name, quarantines = [] }: AgentView): string[] {
   );
 }
 
+const lateMs = 60_000;
+
 /** 'paused: backup' for a site that is connected and takes no work. */
-function standing({ state, connected, paused }: AgentView): string {
+function standing({ state, connected, paused, expectedAtMs = 0 }: AgentView, nowMs: number): string {
   if (state !== 'active') return state;
+  // Somewhat late is not gone: its clock and its way here are its own.
+  if (!connected && expectedAtMs + lateMs >= nowMs) return `expected back at ${timestamp(expectedAtMs).slice(11, 16)} UTC`;
   if (!connected) return 'offline';
   return paused === undefined ? 'online' : `paused (${paused})`;
 }

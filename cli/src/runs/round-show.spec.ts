@@ -93,7 +93,7 @@ test('a run shows its newest rounds with their gates, and what it waits for', ()
     round: index + 1,
     record: { ...done.record, gate },
   }));
-  const waiting = { for: 'round 26 needs 2 connected agents, there are 1', endedBy: '1 agent more' };
+  const waiting = { for: 'round 26 needs 2 connected agents, 1 is', endedBy: '1 more agent' };
   const run = runOf({ status: 'waiting', phase: 'selecting', round: 26, rounds: 30, waiting });
   for (const width of [60, 80, 160]) {
     const lines = runShow(run, rounds, options(width));

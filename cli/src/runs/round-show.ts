@@ -56,7 +56,7 @@ export function phaseLines(run: RunView, { width, nowMs }: Pick<ShowOptions, 'wi
     ...field('phase', `${state}, try ${run.attempt} of ${run.attempts}, ${since}`),
     ...field('waits for', plain(waiting?.for ?? '')),
     ...field('ends with', plain(waiting?.endedBy ?? '')),
-    ...field('at latest', waiting?.untilMs === undefined ? '' : moment(waiting.untilMs, nowMs)),
+    ...field('deadline', waiting?.untilMs === undefined ? '' : moment(waiting.untilMs, nowMs)),
   ];
 }
 

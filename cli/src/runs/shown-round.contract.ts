@@ -19,7 +19,7 @@ export function runOf(changes: Partial<RunView> = {}): RunView {
     phaseStartedAtMs: atMs - 12_300,
     waiting: {
       for: 'updates of 2 agents, 1 accepted',
-      endedBy: '2 updates more; the moment abandons the try: 1 of at least 2',
+      endedBy: '2 more updates; at the deadline this try fails, because a round needs 2 updates and has 1',
       untilMs: atMs + 48_000,
     },
     cohort: { min: 2, goal: 3, max: 5 },

@@ -57,7 +57,7 @@ export const agentStatusSchema = z.object({
   agentId: z.string(),
   agentName: z.string(),
   server: z.string(),
-  state: z.enum(['connecting', 'connected', 'retrying', 'stopped']),
+  state: z.enum(['connecting', 'connected', 'away', 'retrying', 'stopped']),
   /** When the state was entered, milliseconds since the epoch. */
   sinceMs: z.number(),
   startedAtMs: z.number(),
@@ -163,6 +163,8 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     }
     case 'done':
       return { ...status, jobs: status.jobs.filter((job) => !isSameWork(job, event)) };
+    case 'not-needed':
+      return { ...status, state: 'away', sinceMs: atMs, cause: `not needed until ${new Date(atMs + event.comeBackMs).toISOString()}` };
     case 'drained':
     case 'ignored':
     case 'log-problem':

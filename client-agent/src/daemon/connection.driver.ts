@@ -46,6 +46,8 @@ export interface ConnectionOptions {
   readonly onConnected: () => void;
   /** Resolves when no transfer is under way. */
   readonly transfersDone: () => Promise<void>;
+  /** True where nothing is in hand and nothing is left to report. */
+  readonly isIdle: () => boolean;
 }
 
 export class Connection {
@@ -57,6 +59,10 @@ export class Connection {
   private drainMs: number | undefined;
   /** How long the coordinator can do without this agent, once that has nothing in hand. */
   private awayMs = 0;
+  /** True from leaving, because it is not needed, until it comes back. */
+  private isAway = false;
+  /** Ends a time away before it is over. */
+  private comeBack: (() => void) | undefined;
   /** Ends the open connection. */
   private leave: () => void = () => undefined;
 
@@ -77,6 +83,7 @@ export class Connection {
       };
       signal.addEventListener('abort', giveUp, { once: true });
       this.waiting.push(give);
+      this.comeBack?.();
     });
   }
 
@@ -102,14 +109,16 @@ export class Connection {
 
   /** The coordinator does not need this agent for so long; 0 where it does. */
   mayLeave(comeBackMs: number): void {
-    this.awayMs = comeBackMs;
+    this.awayMs = Math.min(longestAwayMs, comeBackMs);
   }
 
   /** Nothing is in hand: leaves the connection until the coordinator wants the agent again, if it said so. */
   leaveIfAsked(): void {
     const { awayMs } = this;
-    this.awayMs = 0;
-    if (awayMs > 0 && this.current !== undefined) this.drain(awayMs, this.leave);
+    if (awayMs === 0 || this.current === undefined) return;
+    this.isAway = true;
+    this.options.emit({ event: 'not-needed', comeBackMs: awayMs });
+    this.leave();
   }
 
   /** Waits as long as is due after so many failures in a row. */
@@ -128,6 +137,11 @@ export class Connection {
         lostAtMs = Infinity;
       });
       if (signal.aborted) return;
+      if (this.isAway) {
+        await this.stayAway();
+        [failures, lostAtMs] = [0, nowMs()];
+        continue;
+      }
       if (!isWorthRetrying(error)) throw error;
       if (lostAtMs === Infinity) lostAtMs = nowMs();
       failures += 1;
@@ -141,9 +155,19 @@ export class Connection {
     }
   }
 
+  /** Waits until the coordinator wants the agent again, or the agent has something to say. */
+  private async stayAway(): Promise<void> {
+    const back = new AbortController();
+    this.comeBack = () => back.abort();
+    const { awayMs } = this;
+    [this.awayMs, this.isAway] = [0, false];
+    if (this.waiting.length === 0) await pause(awayMs, AbortSignal.any([back.signal, this.options.signal]));
+    this.comeBack = undefined;
+  }
+
   /** One connection, until it ends; returns why. */
   private async serve(onWelcome: () => void): Promise<GraftError> {
-    const { open, hello, signal, address, nowMs, onInstruction, emit, onConnected } = this.options;
+    const { open, hello, signal, address, nowMs, onInstruction, emit, onConnected, isIdle } = this.options;
     const client = open();
     const over = new AbortController();
     const stop = (): void => over.abort();
@@ -166,6 +190,10 @@ export class Connection {
           });
           this.offerClient(client);
           onConnected();
+        } else if (instruction.kind === 'drain' && instruction.drain.ifIdle === true) {
+          if (!isIdle()) continue;
+          this.mayLeave(instruction.drain.reconnectAfterMs);
+          this.leaveIfAsked();
         } else if (instruction.kind === 'drain') {
           this.drain(instruction.drain.reconnectAfterMs, stop);
         } else {

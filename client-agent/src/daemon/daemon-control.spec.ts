@@ -235,12 +235,27 @@ describe('an agent that is not needed for a while', () => {
     rig.start();
     rig.coordinator.send(probe('i-1', 1));
     await until(() => rig.coordinator.heartbeats[0], 'a heartbeat');
-    expect(rig.events.some(({ event }) => event === 'drained')).toBe(false);
+    expect(rig.events.some(({ event }) => event === 'not-needed')).toBe(false);
     await until(() => rig.coordinator.heartbeats.length > 2, 'the answer to it');
     open();
-    await rig.event('drained');
+    await rig.event('not-needed');
     expect(rounds()).toEqual(['run 1']);
     await until(() => rig.coordinator.hellos[1], 'the return');
+  });
+
+  it('leaves at once where it is idle, and stays where it has work', async () => {
+    const open = gate();
+    rig.start();
+    await rig.event('connected');
+    rig.coordinator.say({ id: 'd', kind: 'drain', drain: { reconnectAfterMs: 50, ifIdle: true } });
+    expect(await rig.event('not-needed')).toEqual({ event: 'not-needed', comeBackMs: 50 });
+    await until(() => rig.coordinator.hellos[1], 'the return');
+    rig.coordinator.send(probe('i-1', 1));
+    await rig.event('working');
+    rig.coordinator.say({ id: 'd', kind: 'drain', drain: { reconnectAfterMs: 3_600_000, ifIdle: true } });
+    open();
+    await until(() => rounds()[0], 'the report');
+    expect(rig.events.filter(({ event }) => event === 'not-needed')).toHaveLength(1);
   });
 });
 

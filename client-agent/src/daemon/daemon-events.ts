@@ -80,6 +80,7 @@ export type DaemonEvent =
       readonly precision: string;
     }
   | { readonly event: 'drained'; readonly reconnectAfterMs: number }
+  | { readonly event: 'not-needed'; readonly comeBackMs: number }
   | { readonly event: 'stopped'; readonly reason: string };
 
 /** One line for people; undefined where the event is not worth one. */
@@ -132,6 +133,8 @@ export function lineOf(event: DaemonEvent): string | undefined {
       return `${round(event)}  installed release ${event.release} (${event.precision})`;
     case 'drained':
       return `the coordinator sends its agents away; back in ${formatDuration(event.reconnectAfterMs)}`;
+    case 'not-needed':
+      return `no work for this agent now; back in ${formatDuration(event.comeBackMs)}, or as soon as there is something to say`;
     default:
       return `stopped: ${event.reason}`;
   }

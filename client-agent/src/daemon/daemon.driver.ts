@@ -52,7 +52,7 @@ export class Daemon {
 
   constructor(private readonly context: AgentContext) {
     this.delivery = new ReportDelivery(context, this.over.signal, () => {
-      if (this.queue.inHand.length + this.queue.pending.length === 0) context.connection.leaveIfAsked();
+      if (this.isIdle()) context.connection.leaveIfAsked();
     });
   }
 
@@ -116,6 +116,11 @@ export class Daemon {
   /** Resolves when no report is being delivered. */
   async transfersDone(): Promise<void> {
     await this.delivery.idle();
+  }
+
+  /** True where nothing is in hand and nothing is left to report. */
+  isIdle(): boolean {
+    return this.queue.inHand.length + this.queue.pending.length === 0 && this.delivery.finished.size === 0;
   }
 
   /** Nothing is in hand, and what came of it has been delivered, as far as there is a connection. */

@@ -194,6 +194,7 @@ function assemble(agent: EnrolledAgent, options: Assembly): Parts {
       daemon.onConnected();
     },
     transfersDone: () => daemon.transfersDone(),
+    isIdle: () => daemon.isIdle(),
   });
   const cache = openBlobCache(paths.blobs);
   const context: AgentContext = {

@@ -14,6 +14,10 @@ export const agentViewSchema = z
     state: z.enum(['pending', 'active', 'revoked']),
     connected: z.boolean().meta({ description: 'has an open instruction stream now' }),
     paused: z.string().optional().meta({ description: 'why it takes no work now; absent where it does' }),
+    expectedAtMs: z
+      .int()
+      .optional()
+      .meta({ description: 'when it comes back, where it was sent away because it was not needed' }),
     tags: z.array(z.string()).meta({ description: 'given by the operator; those of the site are capabilities' }),
     quarantines: z
       .array(z.object({ task: z.string(), reason: z.string(), sinceMs: z.int(), untilMs: z.int() }))

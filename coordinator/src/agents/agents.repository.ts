@@ -42,11 +42,12 @@ export function agentDirectory(db: Kysely<Database>): AgentDirectory {
         .executeTakeFirst();
       return row && { ...row, state: stateSchema.parse(row.state) };
     },
-    seen: async (agentId, { atMs, version, capabilities }) => {
+    seen: async (agentId, { atMs, version, capabilities, expectedAtMs }) => {
       await db
         .updateTable('agents')
         .set({
           last_seen_at_ms: atMs,
+          expected_at_ms: expectedAtMs ?? null,
           ...(version !== undefined && { version }),
           ...(capabilities && { capabilities: JSON.stringify(capabilities) }),
         })
@@ -155,11 +156,13 @@ function viewOf(
   const capabilities = capabilitiesSchema.safeParse(row.capabilities ?? undefined);
   const said = activity.get(row.id);
   const paused = online.get(row.id)?.paused ?? '';
+  const connected = row.state !== 'revoked' && online.has(row.id);
   return {
     id: row.id,
     name: row.name,
     state: stateSchema.parse(row.state),
-    connected: row.state !== 'revoked' && online.has(row.id),
+    connected,
+    ...(!connected && row.expected_at_ms !== null && { expectedAtMs: row.expected_at_ms }),
     ...(paused !== '' && { paused }),
     tags: tagsSchema.parse(row.tags),
     ...(quarantines && { quarantines: [...quarantines] }),

@@ -34,6 +34,8 @@ const configSchema = z.object({
   metricsAgents: z.coerce.number().int().min(0).max(10_000).default(200),
   /** Silence on an agent's connection before the coordinator asks whether the host still lives, milliseconds; it waits up to 5 s for the answer. */
   keepaliveMs: z.coerce.number().int().min(500).max(600_000).default(10_000),
+  /** An agent that no round needs may be sent away for so long, milliseconds; 0 keeps every agent connected. */
+  longestAwayMs: z.coerce.number().int().min(0).max(24 * 3_600_000).default(0),
 });
 
 export type Config = z.infer<typeof configSchema>;
@@ -53,6 +55,7 @@ const flags = {
   '--traces': ['traces', 'GRAFT_TRACES'],
   '--metrics-agents': ['metricsAgents', 'GRAFT_METRICS_AGENTS'],
   '--keepalive-ms': ['keepaliveMs', 'GRAFT_KEEPALIVE_MS'],
+  '--longest-away-ms': ['longestAwayMs', 'GRAFT_LONGEST_AWAY_MS'],
 } as const satisfies Record<string, readonly [keyof Config, string]>;
 
 type Flag = keyof typeof flags;

@@ -14,6 +14,12 @@ export interface AgentDirectory {
   /** Notes when an agent was last heard of, and what it said of itself. */
   seen(
     agentId: string,
-    said: { readonly atMs: number; readonly version?: string; readonly capabilities?: Capabilities },
+    said: {
+      readonly atMs: number;
+      readonly version?: string;
+      readonly capabilities?: Capabilities;
+      /** When it comes back, where it left because it was not needed. */
+      readonly expectedAtMs?: number | undefined;
+    },
   ): Promise<void>;
 }

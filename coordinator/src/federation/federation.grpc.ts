@@ -72,7 +72,9 @@ async function connect(
   const stream = instructionStream(call, log);
   call.once('close', () => {
     log.info({ agentId: agent.id, name: agent.name }, 'agent disconnected');
-    const noted = Promise.all([agents.seen(agent.id, { atMs: clock.nowMs() }), hub.closed(agent.id, stream)]);
+    const expectedAtMs = hub.online().get(agent.id)?.expectedAtMs;
+    const seen = agents.seen(agent.id, { atMs: clock.nowMs(), expectedAtMs });
+    const noted = Promise.all([seen, hub.closed(agent.id, stream)]);
     noted.catch((error: unknown) => log.error({ err: error, agentId: agent.id }, 'a lost agent could not be noted'));
   });
   if (call.cancelled || call.destroyed) return;

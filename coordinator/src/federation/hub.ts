@@ -40,11 +40,14 @@ const mostStreams = 20_000;
 export interface Online {
   /** Why it takes no work, for people; empty where it does. */
   readonly paused: string;
+  /** When it comes back, where it was told that it is not needed. */
+  readonly expectedAtMs?: number;
 }
 
 interface Connection {
   readonly stream: InstructionStream;
   paused: string;
+  expectedAtMs?: number;
   /** Ids that went out on this stream and are still unsettled. */
   sent: ReadonlySet<string>;
   /** The send in progress, and whether another one was asked for meanwhile. */
@@ -69,6 +72,8 @@ export interface Hub extends InstructionHub {
   online(): ReadonlyMap<string, Online>;
   /** Ends the stream of an agent, if it has one. */
   disconnect(agentId: string, error: GraftError): void;
+  /** Tells an agent that it is not needed before `backAtMs`, which is `awayMs` from now; it stays where it has something in hand. */
+  sendAway(agentId: string, until: { readonly awayMs: number; readonly backAtMs: number }): Promise<void>;
   /** Tells every agent to come back later, each at its own time, and lets nobody in any more. */
   drain(reconnectAfterMs: number): Promise<void>;
 }
@@ -160,6 +165,13 @@ export function createHub(ports: HubPorts): Hub {
       const changes = (connection.paused === '') !== (reason === '');
       connection.paused = reason;
       if (changes) await ports.paused(agentId, reason);
+    },
+    sendAway: async (agentId, { awayMs, backAtMs }) => {
+      const connection = connections.get(agentId);
+      if (connection === undefined || draining) return;
+      connection.expectedAtMs = backAtMs;
+      const drain = { reconnectAfterMs: awayMs, ifIdle: true };
+      await connection.stream.send({ id: 'drain', kind: 'drain', drain });
     },
     disconnect: (agentId, error) => connections.get(agentId)?.stream.end(error),
     drain: async (reconnectAfterMs) => {

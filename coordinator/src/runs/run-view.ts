@@ -6,7 +6,7 @@ import { phases } from '../rounds/machine/state.js';
 const waitingSchema = z.object({
   for: z.string().meta({ description: 'what the phase does or waits for' }),
   endedBy: z.string(),
-  untilMs: z.int().optional().meta({ description: 'the moment that ends it at the latest' }),
+  untilMs: z.int().optional().meta({ description: 'the deadline that ends it, unless progress moves it' }),
 });
 
 export const startRunSchema = z

@@ -1,6 +1,7 @@
 /** Runs and rounds, read from what the engine stores. */
-import type { Kysely, Selectable } from 'kysely';
+import { sql, type Kysely, type Selectable } from 'kysely';
 
+import type { Clock } from '@graft/core/clock';
 import { GraftError } from '@graft/core/error';
 import { blobRefSchema } from '@graft/models/pipeline/pipeline';
 
@@ -10,9 +11,9 @@ import type { StoredRun } from '../rounds/material.js';
 import type { Database } from '../store/schema.js';
 import type { RoundView, RunView } from './run-view.js';
 import type { Runs } from './runs.js';
-import { waitingOf } from './waiting.js';
+import { waitingOf, type Expected } from './waiting.js';
 
-export function runsRepository(db: Kysely<Database>): Runs {
+export function runsRepository(db: Kysely<Database>, clock: Clock): Runs {
   const runs = () =>
     db
       .selectFrom('runs')
@@ -21,10 +22,25 @@ export function runsRepository(db: Kysely<Database>): Runs {
   const get = async (id: string): Promise<RunView> => {
     const row = await runs().where('runs.id', '=', id).executeTakeFirst();
     if (row === undefined) throw new GraftError('NOT_FOUND', `there is no run ${id}`);
-    return runView(row);
+    return runView(row, await expected());
+  };
+  const expected = async (): Promise<Expected | undefined> => {
+    const { count, by_ms } = await db
+      .selectFrom('agents')
+      .select([sql<number>`count(*)::int`.as('count'), sql<number>`max(expected_at_ms)::float8`.as('by_ms')])
+      .where('state', '=', 'active')
+      .where('expected_at_ms', '>=', clock.nowMs())
+      .executeTakeFirstOrThrow();
+    return count === 0 ? undefined : { agents: count, byMs: by_ms };
   };
   return {
-    list: async () => (await runs().orderBy('runs.created_at_ms', 'desc').limit(1_000).execute()).map(runView),
+    list: async () => {
+      const [rows, away] = await Promise.all([
+        runs().orderBy('runs.created_at_ms', 'desc').limit(1_000).execute(),
+        expected(),
+      ]);
+      return rows.map((row) => runView(row, away));
+    },
     get,
     rounds: async (runId, after) => {
       const rows = await db
@@ -71,9 +87,9 @@ interface RunRow {
   readonly task_name: string;
 }
 
-function runView(row: RunRow): RunView {
+function runView(row: RunRow, expected: Expected | undefined): RunView {
   const { machine } = row.state as StoredRun;
-  const waiting = waitingOf(machine);
+  const waiting = waitingOf(machine, expected);
   return {
     id: row.id,
     taskId: machine.plan.taskId,

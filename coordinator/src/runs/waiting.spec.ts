@@ -17,15 +17,21 @@ const update = (agentId: string): object => ({ kind: 'updateReceived', agentId, 
 
 test('a run with too few agents says how many more it needs', () => {
   const waiting = waitingOf(after({ kind: 'started', connected: ['a'] }));
-  expect(waiting?.endedBy).toBe('1 agent more that may take part');
+  expect(waiting?.endedBy).toBe('1 more agent that may take part');
   expect(waiting?.for).toContain('2');
   expect(waiting).not.toHaveProperty('untilMs');
+});
+
+test('a run with too few agents says whom it expects back', () => {
+  const state = after({ kind: 'started', connected: ['a'] });
+  const back = { agents: 2, byMs: Date.UTC(2026, 0, 1, 12, 3, 5) };
+  expect(waitingOf(state, back)?.for).toMatch(/; 2 agents that had nothing to do are expected back by 12:03:05 UTC$/u);
 });
 
 test('a run that gathers its goal says until when', () => {
   expect(waitingOf(after({ kind: 'started', connected: ['a', 'b'] }))).toEqual({
     for: '3 agents, 2 of them connected',
-    endedBy: '1 agent more, or the moment',
+    endedBy: '1 more agent, or the deadline',
     untilMs: 1_100,
   });
 });
@@ -34,10 +40,10 @@ test('training says whom it waits for, and what its deadline would mean', () => 
   const started = { kind: 'started', connected: ['a', 'b', 'c'] };
   expect(waitingOf(after(started, update('a')))).toMatchObject({
     for: 'updates of 2 agents, 1 accepted',
-    endedBy: '2 updates more; the moment abandons the try: 1 of at least 2',
+    endedBy: '2 more updates; at the deadline this try fails, because a round needs 2 updates and has 1',
     untilMs: 1_100,
   });
-  expect(waitingOf(after(started, update('a'), update('b')))?.endedBy).toContain('the moment closes with 2');
+  expect(waitingOf(after(started, update('a'), update('b')))?.endedBy).toContain('at the deadline the round closes with the 2 it has');
 });
 
 test('work of the coordinator ends by itself, and a run that is over waits for nothing', () => {

@@ -5,16 +5,25 @@ import { connectedAgents, isOpen, membersIn, type Member, type RunState } from '
 export interface Waiting {
   /** What the phase does or waits for. */
   readonly for: string;
-  /** What ends it; a moment that does is `untilMs`. */
+  /** What ends it; a deadline that does is `untilMs`. */
   readonly endedBy: string;
   readonly untilMs?: number;
 }
 
-/** Undefined where the run is over. */
-export function waitingOf(state: RunState): Waiting | undefined {
+/** Agents that were sent away because nothing needed them, and when the last of them is back. */
+export interface Expected {
+  readonly agents: number;
+  readonly byMs: number;
+}
+
+/** Undefined where the run is over. @param expected absent where no agent is away by order */
+export function waitingOf(state: RunState, expected?: Expected): Waiting | undefined {
   if (!isOpen(state)) return undefined;
   const untilMs = Math.min(state.deadlineMs ?? Infinity, state.status === 'waiting' ? nextReturnMs(state) : Infinity);
-  return { ...inPhase(state), ...(untilMs !== Infinity && { untilMs: Math.ceil(untilMs) }) };
+  const waiting = { ...inPhase(state), ...(untilMs !== Infinity && { untilMs: Math.ceil(untilMs) }) };
+  if (state.status !== 'waiting' || expected === undefined) return waiting;
+  const back = `${agents(expected.agents)} that had nothing to do ${expected.agents === 1 ? 'is' : 'are'} expected back by ${new Date(expected.byMs).toISOString().slice(11, 19)} UTC`;
+  return { ...waiting, for: `${waiting.for}; ${back}` };
 }
 
 function inPhase(state: RunState): Waiting {
@@ -46,13 +55,13 @@ function selecting(state: RunState): Waiting {
     const missing = Math.max(0, min - connected + quarantinedAgents(state).length);
     return {
       for: state.reason,
-      endedBy: missing > 0 ? `${agents(missing)} more that may take part` : 'an agent that may take part',
+      endedBy: missing > 0 ? `${more(missing, 'agent')} that may take part` : 'an agent that may take part',
     };
   }
   const missing = Math.max(0, goal - connected);
   return {
     for: `${agents(goal)}, ${connected} of them connected`,
-    endedBy: missing > 0 ? `${agents(missing)} more, or the moment` : 'the choice of the cohort',
+    endedBy: missing > 0 ? `${more(missing, 'agent')}, or the deadline` : 'the choice of the cohort',
   };
 }
 
@@ -60,18 +69,22 @@ function training(state: RunState): Waiting {
   const { min, goal } = state.plan.cohort;
   const accepted = membersIn(state, 'accepted').length;
   const awaited = membersIn(state, 'selected', 'training').length;
-  const enough = accepted >= min ? `closes with ${accepted}` : `abandons the try: ${accepted} of at least ${min}`;
+  const atDeadline =
+    accepted >= min
+      ? `the round closes with the ${accepted} it has`
+      : `this try fails, because a round needs ${updates(min)} and has ${accepted}`;
   return {
     for: `updates of ${agents(awaited)}, ${accepted} accepted`,
-    endedBy: `${updates(Math.min(Math.max(1, goal - accepted), Math.max(1, awaited)))} more; the moment ${enough}`,
+    endedBy: `${more(Math.min(Math.max(1, goal - accepted), Math.max(1, awaited)), 'update')}; at the deadline ${atDeadline}`,
   };
 }
 
 function evaluating(state: RunState): Waiting {
   const asked = Object.values(state.members).filter(({ evaluation }: Member) => evaluation === 'asked').length;
-  if (asked > 0) return { for: `measures of ${agents(asked)}`, endedBy: 'the last of them, or the moment' };
+  if (asked > 0) return { for: `measures of ${agents(asked)}`, endedBy: 'the last of them, or the deadline' };
   return { for: 'the measures on the hold-out examples', endedBy: 'the coordinator itself' };
 }
 
+const more = (count: number, what: string): string => `${count} more ${what}${count === 1 ? '' : 's'}`;
 const agents = (count: number): string => `${count} ${count === 1 ? 'agent' : 'agents'}`;
 const updates = (count: number): string => `${count} ${count === 1 ? 'update' : 'updates'}`;

@@ -36,6 +36,8 @@ import { createServices } from './services.driver.js';
 import { openTelemetry } from './telemetry.driver.js';
 import { startTransfers, type Transfers } from '../transfers/transfers.driver.js';
 import { systemTimers } from './timers.adapter.js';
+import { steerAgents } from '../steering/steer-agents.driver.js';
+import { steering } from '../steering/steering.repository.js';
 import { createUpkeep } from '../upkeep/create-upkeep.driver.js';
 import { version } from './version.js';
 
@@ -100,6 +102,9 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   closers.push(async () => transfers.close());
   const doors = await openDoors(config, parts, { ...engine, deltas: transfers.deltas });
   closers.push(async () => doors.close(graceMs));
+  const { longestAwayMs } = asked;
+  const steered = steerAgents({ ...parts, ...engine, steering: steering(db), longestAwayMs, timers: systemTimers, logger: log });
+  closers.push(async () => steered.stop());
   const eventLoop = eventLoopDelay();
   closers.push(async () => eventLoop.close());
   const connected = (): string[] => [...engine.hub.online().keys()];

@@ -63,7 +63,7 @@ export function createServices(options: ServicesOptions): Services {
     models,
     releases: releasesRepository(db, onnxExporter(options.files, log)),
     rounds,
-    runs: runsRepository(db),
+    runs: runsRepository(db, clock),
     tasks: tasksRepository({ db, models, work: engine.work, blobs, clock }),
     health: {
       ready: async () => {

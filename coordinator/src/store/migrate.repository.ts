@@ -9,6 +9,7 @@ import { replicas } from './migrations/003-replicas.js';
 import { policies } from './migrations/004-policies.js';
 import { transfers } from './migrations/006-transfers.js';
 import { quarantine } from './migrations/007-quarantine.js';
+import { steering } from './migrations/008-steering.js';
 import type { Database } from './schema.js';
 
 /** In order of their names. */
@@ -19,6 +20,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '004-policies': policies,
   '006-transfers': transfers,
   '007-quarantine': quarantine,
+  '008-steering': steering,
 };
 
 /** What this program knows, in order. */

@@ -83,6 +83,8 @@ interface AgentsTable {
   tags: ColumnType<unknown, string | undefined, string>;
   created_at_ms: number;
   last_seen_at_ms: Nullable<number>;
+  /** When it comes back, where it was sent away because it was not needed. */
+  expected_at_ms: Nullable<number>;
 }
 
 interface ModelsTable {
