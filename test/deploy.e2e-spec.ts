@@ -1,6 +1,7 @@
 /** What is deployed, held against the program: settings that exist, images that hold what runs, manifests that a cluster would take. */
 import { execFile } from 'node:child_process';
 import { access, readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -117,9 +118,13 @@ describe('the Dockerfile', () => {
   });
 });
 
+/** Where test/helm/build.sh puts it. */
+const builtHelm =
+  process.env['GRAFT_HELM_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'graft/helm');
+
 /** Where helm is; undefined where it is not here. */
 async function findHelm(): Promise<string | undefined> {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+  for (const folder of [builtHelm, ...(process.env['PATH'] ?? '').split(delimiter)]) {
     const program = join(folder, 'helm');
     if (
       await access(program).then(
@@ -150,7 +155,7 @@ const helm = await findHelm();
 const isRequired = process.env['GRAFT_REQUIRE_HELM'] === '1';
 const withHelm = helm !== undefined || isRequired ? describe : describe.skip;
 
-withHelm('the Helm chart (needs helm)', () => {
+withHelm('the Helm chart (needs helm: test/helm/build.sh)', () => {
   /** The manifests, or what helm says against the values. */
   const render = async (...values: readonly string[]): Promise<readonly Manifest[]> => {
     const sets = values.flatMap((value) => [value.startsWith('extraEnv') ? '--set-string' : '--set', value]);

@@ -44,7 +44,9 @@ describe('a federation whose idle agents may leave', () => {
     });
     const waiting = await federation.call<Waiting>('GET', `/runs/${runId}`);
     expect(waiting.status).toBe('waiting');
-    expect(waiting.waiting?.for).toMatch(/agents? that had nothing to do (is|are) expected back by \d\d:\d\d:\d\d UTC$/u);
+    expect(waiting.waiting?.for).toMatch(
+      /agents? that had nothing to do (is|are) expected back by \d\d:\d\d:\d\d UTC$/u,
+    );
     await federation.untilCommitted(runId, 3);
     for (const round of [1, 2, 3]) {
       const { record } = await federation.round(runId, round);

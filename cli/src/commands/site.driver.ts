@@ -126,7 +126,8 @@ const lateMs = 60_000;
 function standing({ state, connected, paused, expectedAtMs = 0 }: AgentView, nowMs: number): string {
   if (state !== 'active') return state;
   // Somewhat late is not gone: its clock and its way here are its own.
-  if (!connected && expectedAtMs + lateMs >= nowMs) return `expected back at ${timestamp(expectedAtMs).slice(11, 16)} UTC`;
+  if (!connected && expectedAtMs + lateMs >= nowMs)
+    return `expected back at ${timestamp(expectedAtMs).slice(11, 16)} UTC`;
   if (!connected) return 'offline';
   return paused === undefined ? 'online' : `paused (${paused})`;
 }

@@ -23,8 +23,8 @@ test('a round in hand says its phase since when and until when, what it waits fo
     'round 3/10 of run 01JDX5V3K8ZQ4M7T0B6C9D2E1F (chest-xray)',
     'phase      training, try 1 of 3, for 12.3 s, since 2026-11-24 10:14:47 UTC',
     'waits for  updates of 2 agents, 1 accepted',
-    'ends with  2 updates more; the moment abandons the try: 1 of at least 2',
-    'at latest  2026-11-24 10:15:48 UTC, in 48.0 s',
+    'ends with  2 more updates; at the deadline this try fails, because a round needs 2 updates and has 1',
+    'deadline   2026-11-24 10:15:48 UTC, in 48.0 s',
     'phases     selecting 1.2 s, training 12.3 s so far',
     'updates    1 accepted of 3 asked, 1 refused, 1 at work; refused reports: norm 1',
     'totals     up 7.0 MB, down 13.7 MB, 1234 examples, training loss 0.4123',
@@ -100,7 +100,7 @@ test('a run shows its newest rounds with their gates, and what it waits for', ()
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(width);
     expect(lines.join(' ').replace(/ +/gu, ' ')).toContain('25 rounds committed, 50 updates accepted, 25 refused');
     expect(lines.at(-1)).toBe('and 5 earlier rounds; --all shows them');
-    expect(lines).toContain('waits for  round 26 needs 2 connected agents, there are 1');
+    expect(lines).toContain('waits for  round 26 needs 2 connected agents, 1 is');
   }
   expect(runShow(run, rounds, options(160)).join('\n')).toContain('.842');
 });

@@ -164,7 +164,12 @@ export function withEvent(status: AgentStatus, event: DaemonEvent, atMs: number)
     case 'done':
       return { ...status, jobs: status.jobs.filter((job) => !isSameWork(job, event)) };
     case 'not-needed':
-      return { ...status, state: 'away', sinceMs: atMs, cause: `not needed until ${new Date(atMs + event.comeBackMs).toISOString()}` };
+      return {
+        ...status,
+        state: 'away',
+        sinceMs: atMs,
+        cause: `not needed until ${new Date(atMs + event.comeBackMs).toISOString()}`,
+      };
     case 'drained':
     case 'ignored':
     case 'log-problem':

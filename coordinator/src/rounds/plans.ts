@@ -29,6 +29,7 @@ export function trainPlan(
     roundKey: key.publicKey,
     roundKeySignature: key.signature,
     deadlineMs: Math.ceil(to.deadlineMs),
+    ...plan.transfers,
   };
   if (material.kind === 'probe') return { ...shared, work: 'probe', probe: { add: material.add } };
   const fit = {

@@ -28,7 +28,7 @@ export function runPlan(
   of: { readonly runId: string; readonly taskId: string; readonly seed: number; readonly rounds?: number },
   settings: RunSettings = defaultRunSettings,
 ): RunPlan {
-  const { cohort, windowMs, limits, policy, selection, deadline } = spec;
+  const { cohort, windowMs, limits, policy, selection, deadline, transfers } = spec;
   const gate = spec.kind === 'fit' ? spec.gate : { margin: 0, worstSiteMargin: 0, int8Margin: 0 };
   return {
     runId: of.runId,
@@ -50,5 +50,6 @@ export function runPlan(
     policy,
     selection,
     deadline,
+    ...(transfers && { transfers }),
   };
 }

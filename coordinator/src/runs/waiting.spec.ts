@@ -43,7 +43,9 @@ test('training says whom it waits for, and what its deadline would mean', () => 
     endedBy: '2 more updates; at the deadline this try fails, because a round needs 2 updates and has 1',
     untilMs: 1_100,
   });
-  expect(waitingOf(after(started, update('a'), update('b')))?.endedBy).toContain('at the deadline the round closes with the 2 it has');
+  expect(waitingOf(after(started, update('a'), update('b')))?.endedBy).toContain(
+    'at the deadline the round closes with the 2 it has',
+  );
 });
 
 test('work of the coordinator ends by itself, and a run that is over waits for nothing', () => {

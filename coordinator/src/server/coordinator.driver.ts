@@ -103,7 +103,14 @@ async function start(asked: Config, log: Logger, closers: Closers): Promise<Read
   const doors = await openDoors(config, parts, { ...engine, deltas: transfers.deltas });
   closers.push(async () => doors.close(graceMs));
   const { longestAwayMs } = asked;
-  const steered = steerAgents({ ...parts, ...engine, steering: steering(db), longestAwayMs, timers: systemTimers, logger: log });
+  const steered = steerAgents({
+    ...parts,
+    ...engine,
+    steering: steering(db),
+    longestAwayMs,
+    timers: systemTimers,
+    logger: log,
+  });
   closers.push(async () => steered.stop());
   const eventLoop = eventLoopDelay();
   closers.push(async () => eventLoop.close());

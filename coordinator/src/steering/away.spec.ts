@@ -40,7 +40,8 @@ test('a small population is gathered as the next round begins', () => {
 test('a large population is spread, so that twice as many as a round asks come by in its time', () => {
   const population = 100;
   const ids = Array.from({ length: population }, (_, index) => `agent-${index}`);
-  const mean = ids.reduce((sum, id) => sum + awayMs([running()], { ...idle(id, population), longestAwayMs: 1e8 }), 0) / population;
+  const mean =
+    ids.reduce((sum, id) => sum + awayMs([running()], { ...idle(id, population), longestAwayMs: 1e8 }), 0) / population;
   // 100 agents, 4 in a minute.
   expect(mean).toBeGreaterThan(0.85 * 25 * 60_000);
   expect(mean).toBeLessThan(1.15 * 25 * 60_000);

@@ -35,6 +35,13 @@ const probe = {
 const blob = { hash: 'a'.repeat(64), sizeBytes: 12 };
 
 describe('a task', () => {
+  it('may limit its transfers, not below the lowest rate that an agent holds to', () => {
+    const of = (transfers: object) => taskSpecSchema.safeParse({ ...probe, transfers });
+    expect(of({ maxUploadBytesPerS: 16_000 }).data).toMatchObject({ transfers: { maxUploadBytesPerS: 16_000 } });
+    expect(of({ maxDownloadBytesPerS: 15_999 }).error?.issues[0]?.path).toEqual(['transfers', 'maxDownloadBytesPerS']);
+    expect(taskSpecSchema.parse(probe)).not.toHaveProperty('transfers');
+  });
+
   it('gets the margins of the gate and the limits of admission where it leaves them out', () => {
     const task = taskSpecSchema.parse(fit);
     expect(task).toMatchObject({ ...fit, gate: { int8Margin: 0.01 }, limits: { maxNormRatio: 10 } });

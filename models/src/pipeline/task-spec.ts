@@ -56,6 +56,15 @@ export const gateSchema = z.strictObject({
   int8Margin: share.default(0.01),
 });
 
+/** The agent's own lowest rate: less would look like a transfer that stands still. */
+const bytesPerS = z.int().min(16_000).max(1_000_000_000_000);
+
+/** How fast the blobs of a task may pass at each agent; the lower of this and what the site allows holds. */
+export const taskTransfersSchema = z.strictObject({
+  maxUploadBytesPerS: bytesPerS.exactOptional(),
+  maxDownloadBytesPerS: bytesPerS.exactOptional(),
+});
+
 const schedule = {
   name: nameSchema,
   /** Which work goes first at an agent that has work of several tasks waiting: higher before lower. A site may say otherwise. */
@@ -71,6 +80,7 @@ const schedule = {
   policy: roundPolicySchema.prefault({ kind: 'synchronous' }),
   selection: selectionSchema.prefault({}),
   deadline: deadlineSchema.prefault({}),
+  transfers: taskTransfersSchema.exactOptional(),
 };
 
 /** Fine-tune a model of the library on the agents' labelled examples. */
@@ -102,5 +112,6 @@ export const probeTaskSchema = z.strictObject({
 export const taskSpecSchema = z.discriminatedUnion('kind', [fitTaskSchema, probeTaskSchema]);
 
 export type FitTask = z.infer<typeof fitTaskSchema>;
+export type TaskTransfers = z.infer<typeof taskTransfersSchema>;
 export type ProbeTask = z.infer<typeof probeTaskSchema>;
 export type TaskSpec = z.infer<typeof taskSpecSchema>;

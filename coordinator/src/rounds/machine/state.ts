@@ -4,6 +4,7 @@
  */
 import type { BlobRef, Part, Pipeline } from '@graft/models/pipeline/pipeline';
 import type { Deadline, RoundPolicy, Selection } from '@graft/models/pipeline/schedule/round-policy';
+import type { TaskTransfers } from '@graft/models/pipeline/task-spec';
 
 import type { PrecisionMeasures, RefusalReason } from '../rounds.js';
 import type { GateDecision } from './gate.js';
@@ -60,6 +61,8 @@ export interface RunPlan {
   /** Who may be asked, and who is asked first. */
   readonly selection: Selection;
   readonly deadline: Deadline;
+  /** How fast its blobs may pass at each agent; absent where the task does not say. */
+  readonly transfers?: TaskTransfers;
 }
 
 /** What an update may claim and weigh. */
