@@ -105,6 +105,8 @@ export interface RoundView {
       readonly refused: number;
       readonly failed: number;
       readonly lost: number;
+      /** Absent in records of earlier versions. */
+      readonly paused?: number;
       readonly stragglers: number;
     };
     readonly refusals: Readonly<Record<string, number>>;

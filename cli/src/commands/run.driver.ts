@@ -6,7 +6,7 @@ import { GraftError } from '@graft/core/error';
 import type { RoundDetail, RoundView, RunView, TaskView } from '../api/views.js';
 import { timestamp } from '../output/format.js';
 import { table } from '../output/table.js';
-import { followRun, isOver } from '../runs/follow.driver.js';
+import { aboutAbsence, followRun, isOver } from '../runs/follow.driver.js';
 import { roundLine, runLine, statusLine } from '../runs/round-line.js';
 import { isInHand, roundShow } from '../runs/round-show.js';
 import { runShow } from '../runs/run-show.js';
@@ -55,6 +55,7 @@ export function registerRun(program: Command): void {
         const ended = await followRun(api, args[0] ?? '', {
           round: (round, one) => output.event({ event: 'round', ...round }, roundLine(round, one.rounds)),
           status: (one, rounds) => output.status(statusLine(one, rounds)),
+          ...aboutAbsence((line) => output.progress(line)),
         });
         output.status('');
         output.event({ event: 'end', terminal: true, ...ended }, runLine(ended));
@@ -73,7 +74,11 @@ export function registerRun(program: Command): void {
         const ended = await followRun(
           api,
           args[0] ?? '',
-          { round: () => undefined, status: (one, rounds) => output.status(statusLine(one, rounds)) },
+          {
+            round: () => undefined,
+            status: (one, rounds) => output.status(statusLine(one, rounds)),
+            ...aboutAbsence((line) => output.progress(line)),
+          },
           deadline,
         );
         output.status('');

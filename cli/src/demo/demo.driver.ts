@@ -12,7 +12,7 @@ import type { GateView, ReleaseView, RoundView, RunView, TaskView } from '../api
 import type { Output } from '../output/output.js';
 import { readJson } from '../processes/files.adapter.js';
 import type { Child } from '../processes/child.driver.js';
-import { followRun } from '../runs/follow.driver.js';
+import { aboutAbsence, followRun, type Watcher } from '../runs/follow.driver.js';
 import { roundSeconds, statusLine } from '../runs/round-line.js';
 import { measureBaselines } from './baselines.driver.js';
 import { loadDigits, writeImageFolder, type Digits } from './digits.adapter.js';
@@ -105,7 +105,7 @@ async function runRounds(
 ): Promise<{ rounds: RoundResult[]; run: RunView }> {
   const started = await stage.api.post<RunView>('/runs', { taskId, seed: options.seed, rounds: options.rounds });
   const rounds: RoundResult[] = [];
-  const run = await followRun(stage.api, started.id, {
+  const run = await followOrExplain(stage, started.id, {
     round: (view) => {
       const result = roundResult(view);
       rounds.push(result);
@@ -116,10 +116,30 @@ async function runRounds(
       );
     },
     status: (view, inHand) => output.status(statusLine(view, inHand)),
+    ...aboutAbsence((line) => {
+      output.status('');
+      output.progress(line);
+    }),
   });
   output.status('');
   if (run.status !== 'completed') throw new GraftError('RUN_FAILED', `the run ended as ${run.status}: ${run.reason}`);
   return { rounds, run };
+}
+
+/** Throws UNAVAILABLE with the commands that go on from there where the coordinator of the demo has died and stays away. */
+async function followOrExplain({ api, home, hasEnded }: Stage, runId: string, watcher: Watcher): Promise<RunView> {
+  try {
+    return await followRun(api, runId, watcher);
+  } catch (error) {
+    if (!(error instanceof GraftError) || error.code !== 'UNAVAILABLE' || !hasEnded()) throw error;
+    const where = `--dir ${quoted(home)}`;
+    throw new GraftError(
+      'UNAVAILABLE',
+      `the coordinator of the demo has ended before the run was over, and the demo ends with it; its log is ${join(home, 'coordinator.log')}. ` +
+        `The rounds so far are kept. Start it again with graft up ${where} --detach, and see them with graft run show ${runId} ${where}`,
+      { cause: error },
+    );
+  }
 }
 
 export interface DemoContext {

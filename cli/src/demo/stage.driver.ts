@@ -16,6 +16,10 @@ export interface Stage {
   readonly api: AdminApi;
   readonly key: string;
   readonly coordinator: CoordinatorFile;
+  /** The coordinator's directory. */
+  readonly home: string;
+  /** True once the coordinator that was started here has ended. */
+  hasEnded(): boolean;
   /** Adds a bank: a folder with its images is enrolled and its agent started. */
   addBank(name: string): Promise<void>;
   /** Waits until so many agents are connected. */
@@ -39,7 +43,7 @@ export async function openStage(directory: string, started: Child[]): Promise<St
   await mkdir(directory, { recursive: true });
   const settings = { ...defaultSettings, apiPort: 0, grpcPort: 0, enrolPort: 0 };
   await writeSettings(home, settings);
-  const { ready } = await startCoordinator(home, settings, (child) => started.push(child));
+  const { ready, child } = await startCoordinator(home, settings, (one) => started.push(one));
   const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
   await writeSettings(home, {
     ...settings,
@@ -53,6 +57,8 @@ export async function openStage(directory: string, started: Child[]): Promise<St
     api,
     key,
     coordinator: ready,
+    home,
+    hasEnded: () => child.process.exitCode !== null || child.process.signalCode !== null,
     addBank: async (name) => {
       const bank = bankDirectory(directory, name);
       const dataFile = join(bank, 'data.yaml');

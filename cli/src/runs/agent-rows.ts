@@ -18,7 +18,7 @@ const foldedTo = 20;
 const shownSentences = 8;
 
 /** What needs a look first, last what went well. */
-const order = ['refused', 'failed', 'lost', 'straggler', 'selected', 'training', 'accepted'];
+const order = ['refused', 'failed', 'lost', 'paused', 'straggler', 'selected', 'training', 'accepted'];
 const atWork: ReadonlySet<string> = new Set(['selected', 'training']);
 
 /** Rows of all agents of the round, the worst first: trouble, then who has come least far, then the slowest. */

@@ -11,7 +11,22 @@ export interface Watcher {
   round(round: RoundView, run: RunView): void;
   /** What the run does now; called often. */
   status(run: RunView, rounds: readonly RoundView[]): void;
+  /** The coordinator stopped answering, with why; it is asked again for so many seconds. Called once an absence. */
+  away(reason: string, forSeconds: number): void;
+  /** It answers again. */
+  back(): void;
 }
+
+/** How long a coordinator that restarts is waited for. */
+const longestAbsenceMs = 60_000;
+const askEveryMs = 250;
+
+/** Lines for people about a coordinator that is away. */
+export const aboutAbsence = (tell: (line: string) => void): Pick<Watcher, 'away' | 'back'> => ({
+  away: (reason, forSeconds) =>
+    tell(`${reason}; the run is kept and goes on when the coordinator is back, asking again for ${forSeconds} s`),
+  back: () => tell('the coordinator answers again, the run goes on'),
+});
 
 export const isOver = (run: RunView): boolean => run.status !== 'running' && run.status !== 'waiting';
 
@@ -26,12 +41,13 @@ export async function followRun(
   options: { readonly fromRound?: number; readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<RunView> {
   let seen = options.fromRound ?? 0;
-  let awayMs = 0;
+  let awaySinceMs: number | undefined;
   for (;;) {
     try {
       const run = await api.get<RunView>(`/runs/${runId}`);
       const rounds = await api.get<RoundView[]>(`/runs/${runId}/rounds?after=${seen}`);
-      awayMs = 0;
+      if (awaySinceMs !== undefined) watcher.back();
+      awaySinceMs = undefined;
       for (const round of rounds.filter(
         ({ phase, finishedAtMs }) => finishedAtMs !== undefined && phase === 'committed',
       )) {
@@ -41,13 +57,15 @@ export async function followRun(
       if (isOver(run)) return run;
       watcher.status(run, rounds);
     } catch (error) {
-      if (!(error instanceof GraftError && error.row.retryable) || awayMs > 60_000) throw error;
-      awayMs += 250;
+      if (!(error instanceof GraftError && error.row.retryable)) throw error;
+      if (awaySinceMs === undefined) watcher.away(error.message, longestAbsenceMs / 1000);
+      awaySinceMs ??= Date.now();
+      if (Date.now() - awaySinceMs > longestAbsenceMs) throw error;
     }
     if (options.deadlineMs !== undefined && Date.now() > options.deadlineMs) {
       throw new GraftError('TIMED_OUT', `run ${runId} is not over yet; nothing is known to have failed`);
     }
     options.signal?.throwIfAborted();
-    await sleep(250);
+    await sleep(askEveryMs);
   }
 }

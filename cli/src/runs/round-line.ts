@@ -13,8 +13,8 @@ export function roundSeconds({ startedAtMs, finishedAtMs }: RoundView): number |
 /** One line for a round that is over. */
 export function roundLine(round: RoundView, total: number): string {
   const { record } = round;
-  const { accepted, refused, failed, lost, stragglers } = record.updates;
-  const asked = accepted + refused + failed + lost + stragglers;
+  const { accepted, refused, failed, lost, paused = 0, stragglers } = record.updates;
+  const asked = accepted + refused + failed + lost + paused + stragglers;
   const best = record.gate?.[record.gate.precision];
   const seconds = roundSeconds(round);
   const phases = phasesShown

@@ -95,6 +95,7 @@ function updateCounts({ record }: RoundView): string {
     refused: updates.refused,
     failed: updates.failed,
     lost: updates.lost,
+    paused: updates.paused ?? 0,
     straggling: updates.stragglers,
     'at work': working,
   });

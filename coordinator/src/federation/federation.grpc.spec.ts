@@ -95,6 +95,8 @@ beforeEach(async () => {
       clock: { nowMs: () => nowMs },
       log: silentLog,
       version: '0.1.0',
+      paused: (agentId, reason) => hub.paused(agentId, reason),
+      changed: (agentId) => rounds.agentConnected(agentId),
     }),
   });
 });

@@ -17,13 +17,16 @@ export interface FederationPorts extends TransferPorts {
   readonly rounds: Rounds;
   readonly hub: Hub;
   readonly version: string;
+  /** What an agent says of itself may come to a replica that does not hold its stream. */
+  readonly paused: (agentId: string, reason: string) => Promise<void>;
+  readonly changed: (agentId: string) => Promise<void>;
 }
 
 /** How often an agent at work reports progress. */
 const heartbeatMs = 5_000;
 
 export function federationHandlers(ports: FederationPorts): FederationHandlers {
-  const { agents, rounds, hub, clock, log } = ports;
+  const { agents, rounds, clock, log } = ports;
   const admitted = <Request, Response>(
     answer: (agent: KnownAgent, request: Request) => Promise<Response>,
   ): ReturnType<typeof unary<Request, Response>> =>
@@ -33,12 +36,12 @@ export function federationHandlers(ports: FederationPorts): FederationHandlers {
   return {
     connect: serverStream(log, async (request, call) => connect(ports, request, call)),
     heartbeat: admitted(async (agent, request) => {
-      await hub.paused(agent.id, pausedOf(request));
+      await ports.paused(agent.id, pausedOf(request));
       const { capabilities } = request;
       if (capabilities) {
         await agents.seen(agent.id, { atMs: clock.nowMs(), capabilities: bounded(capabilities) });
         // The machine chooses by what sites offer: it hears of the change as of a new connection.
-        if (hub.online().get(agent.id)?.paused === '') await rounds.agentConnected(agent.id);
+        await ports.changed(agent.id);
       }
       if (request.runId !== '') rounds.progress(agent.id, request);
       return { nextMs: heartbeatMs };

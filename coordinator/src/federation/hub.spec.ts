@@ -70,10 +70,10 @@ describe('an agent that takes no work', () => {
     expect(calls).toEqual(['connected one', 'connected two paused by the site']);
   });
 
-  test('tells the engine of each change once, however often it says the same', async () => {
+  test('tells the engine of each change and each other reason once, however often it says the same', async () => {
     await join('one');
     for (const reason of ['hours', 'hours', 'drain', '', '']) await hub.paused('one', reason);
-    expect(calls).toEqual(['connected one', 'paused one', 'resumed one']);
+    expect(calls).toEqual(['connected one', 'paused one', 'paused one', 'resumed one']);
     expect(hub.connected()).toEqual(['one']);
   });
 

@@ -162,9 +162,8 @@ export function createHub(ports: HubPorts): Hub {
     paused: async (agentId, reason) => {
       const connection = connections.get(agentId);
       if (connection === undefined || connection.paused === reason) return;
-      const changes = (connection.paused === '') !== (reason === '');
       connection.paused = reason;
-      if (changes) await ports.paused(agentId, reason);
+      await ports.paused(agentId, reason);
     },
     sendAway: async (agentId, { awayMs, backAtMs }) => {
       const connection = connections.get(agentId);

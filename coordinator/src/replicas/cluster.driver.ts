@@ -152,6 +152,11 @@ export function cluster(ports: ClusterPorts): Cluster {
       for (const agentId of agentIds) changed.add(agentId);
       void on.changes.now();
     });
+    signals.on('paused', ({ agentId, reason }) => {
+      local?.tellPaused(agentId, reason).catch((error: unknown) => {
+        logger.warn({ agentId, err: error }, 'a run could not be told that an agent is paused');
+      });
+    });
     signals.on('folds', () => void on.folding.now());
     signals.onResume(() => {
       for (const one of [on.letters, on.taking, on.looking, on.folding]) void one.now();
@@ -169,6 +174,12 @@ export function cluster(ports: ClusterPorts): Cluster {
     connected: () => presence.connected(),
     agentConnected: (agentId) => who.opened(agentId),
     agentLost: (agentId) => who.closed(agentId),
+    agentPaused: async (agentId, reason) => {
+      // Not among those that are connected any more: a run that missed the signal takes it for one that is away.
+      await who.closed(agentId);
+      await local?.tellPaused(agentId, reason);
+      signals.send('paused', { agentId, reason });
+    },
     progress: (agentId, heartbeat) => share.note(agentId, heartbeat),
     meter: share.meter,
     begin,

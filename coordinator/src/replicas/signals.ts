@@ -5,6 +5,10 @@
 export interface Signals {
   /** Agents came or went. */
   readonly presence: { readonly agentIds: readonly string[] };
+  /** An agent's site takes no work now. */
+  readonly paused: { readonly agentId: string; readonly reason: string };
+  /** What an agent said of its pause, empty where it takes work, at a replica that does not hold its stream. */
+  readonly pause: { readonly agentId: string; readonly reason: string };
   /** Agents have new instructions. */
   readonly wake: { readonly agentIds: readonly string[] };
   /** A message for the owner of a run. */

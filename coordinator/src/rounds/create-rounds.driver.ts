@@ -161,6 +161,8 @@ export function createRounds(dependencies: RoundsDependencies): Rounds {
       activity.forget(agentId);
       await (elsewhere?.agentLost(agentId) ?? local.tellLost(agentId));
     },
+    agentPaused: async (agentId, reason) =>
+      elsewhere?.agentPaused(agentId, reason) ?? local.tellPaused(agentId, reason),
     progress: (agentId, heartbeat) => {
       local.heard(agentId, heartbeat);
       elsewhere?.progress(agentId, heartbeat);

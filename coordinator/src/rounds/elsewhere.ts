@@ -31,6 +31,8 @@ export interface Elsewhere {
   /** An agent's stream has opened here, or has closed. */
   agentConnected(agentId: string): Promise<void>;
   agentLost(agentId: string): Promise<void>;
+  /** An agent with a stream here takes no work. */
+  agentPaused(agentId: string, reason: string): Promise<void>;
   /** A heartbeat that came in here. */
   progress(agentId: string, heartbeat: Heartbeat): void;
   /** Bytes of blobs to and from each agent, at all replicas. */
@@ -45,6 +47,8 @@ export interface Elsewhere {
 
 /** The runs of this replica. */
 export interface LocalRuns {
+  /** Tells every run here that an agent's site takes no work. */
+  tellPaused(agentId: string, reason: string): Promise<void>;
   owner(runId: string): RunOwner | undefined;
   owners(): readonly RunOwner[];
   /** Goes on with a run that was claimed. */

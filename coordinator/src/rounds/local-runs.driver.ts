@@ -108,6 +108,10 @@ export function localRuns(dependencies: LocalRunsDependencies): OwnRuns {
       arriving.delete(agentId);
       await tellAll(() => ({ kind: 'agentLost', agentId }));
     },
+    tellPaused: async (agentId, reason) => {
+      arriving.delete(agentId);
+      await tellAll(() => ({ kind: 'agentPaused', agentId, reason }));
+    },
     connected,
     owner: (runId) => owners.get(runId),
     owners: () => [...owners.values()],

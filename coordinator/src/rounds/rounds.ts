@@ -104,6 +104,8 @@ export interface Rounds {
   /** Call when an agent's instruction stream has opened, and when it has closed. */
   agentConnected(agentId: string): Promise<void>;
   agentLost(agentId: string): Promise<void>;
+  /** Its site takes no work, whether its stream stays open or has just opened; `agentConnected` when it does again. */
+  agentPaused(agentId: string, reason: string): Promise<void>;
   /** A heartbeat: kept in memory only, it extends a deadline that would otherwise abandon the round. */
   progress(agentId: string, heartbeat: Heartbeat): void;
   /** The activity and progress last heard of each agent, for the admin API. */

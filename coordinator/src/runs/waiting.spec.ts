@@ -28,6 +28,15 @@ test('a run with too few agents says whom it expects back', () => {
   expect(waitingOf(state, back)?.for).toMatch(/; 2 agents that had nothing to do are expected back by 12:03:05 UTC$/u);
 });
 
+test('a run says which sites have paused and why', () => {
+  const started = { kind: 'started', connected: ['a', 'b', 'c'] };
+  const paused = { kind: 'agentPaused', agentId: 'b', reason: 'paused by the site: backup' };
+  expect(waitingOf(after(started, paused))?.for).toBe(
+    'updates of 3 agents, 0 accepted; takes no work: b (paused by the site: backup)',
+  );
+  expect(waitingOf(after(started, paused, { kind: 'agentConnected', agentId: 'b' }))?.for).not.toContain('paused');
+});
+
 test('a run that gathers its goal says until when', () => {
   expect(waitingOf(after({ kind: 'started', connected: ['a', 'b'] }))).toEqual({
     for: '3 agents, 2 of them connected',

@@ -54,7 +54,7 @@ function selecting(state: RunState): Waiting {
   if (state.status === 'waiting') {
     const missing = Math.max(0, min - connected + quarantinedAgents(state).length);
     return {
-      for: state.reason,
+      for: `${state.reason}${pausedIn(state)}`,
       endedBy: missing > 0 ? `${more(missing, 'agent')} that may take part` : 'an agent that may take part',
     };
   }
@@ -74,7 +74,7 @@ function training(state: RunState): Waiting {
       ? `the round closes with the ${accepted} it has`
       : `this try fails, because a round needs ${updates(min)} and has ${accepted}`;
   return {
-    for: `updates of ${agents(awaited)}, ${accepted} accepted`,
+    for: `updates of ${agents(awaited)}, ${accepted} accepted${pausedIn(state)}`,
     endedBy: `${more(Math.min(Math.max(1, goal - accepted), Math.max(1, awaited)), 'update')}; at the deadline ${atDeadline}`,
   };
 }
@@ -83,6 +83,19 @@ function evaluating(state: RunState): Waiting {
   const asked = Object.values(state.members).filter(({ evaluation }: Member) => evaluation === 'asked').length;
   if (asked > 0) return { for: `measures of ${agents(asked)}`, endedBy: 'the last of them, or the deadline' };
   return { for: 'the measures on the hold-out examples', endedBy: 'the coordinator itself' };
+}
+
+/** Most names that are told. */
+const mostNames = 10;
+
+/** Whose sites take no work, and why. */
+function pausedIn({ agents: known }: RunState): string {
+  const paused = Object.entries(known).flatMap(([id, { paused: why, name = id }]) =>
+    why === undefined ? [] : [`${name} (${why})`],
+  );
+  if (paused.length === 0) return '';
+  const rest = paused.length > mostNames ? ` and ${paused.length - mostNames} more` : '';
+  return `; takes no work: ${paused.slice(0, mostNames).sort().join(', ')}${rest}`;
 }
 
 const more = (count: number, what: string): string => `${count} more ${what}${count === 1 ? '' : 's'}`;

@@ -47,6 +47,10 @@ export interface Engine {
   readonly work: ModelWork;
   /** Agents with a stream, at any replica. */
   online(): ReadonlyMap<string, Online>;
+  /** What is known of an agent has changed: the runs are told, wherever its stream is. */
+  changed(agentId: string): Promise<void>;
+  /** An agent says whether it takes work, to whichever replica; empty where it does. */
+  paused(agentId: string, reason: string): Promise<void>;
   /** Ends the stream of an agent, wherever it is. */
   disconnect(agentId: string, error: GraftError): void;
   /** Gives the runs to the other replicas, where there are any. */
@@ -63,12 +67,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const work = observedCompute(workers.work, telemetry);
   const hub = createHub({
     unsettled: unsettledInstructions(db),
-    connected: async (agentId, paused) => {
-      if (paused === '') await rounds.agentConnected(agentId);
-    },
+    connected: async (agentId, paused) =>
+      paused === '' ? rounds.agentConnected(agentId) : rounds.agentPaused(agentId, paused),
     lost: async (agentId) => rounds.agentLost(agentId),
-    // A site that takes no work is no member of a round, whether its stream is open or not.
-    paused: async (agentId, reason) => (reason === '' ? rounds.agentConnected(agentId) : rounds.agentLost(agentId)),
+    paused: async (agentId, reason) =>
+      reason === '' ? rounds.agentConnected(agentId) : rounds.agentPaused(agentId, reason),
     grants: granted,
     log,
   });
@@ -104,6 +107,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     throw error;
   }
   replica?.signals.on('disconnect', ({ agentId, code, message }) => hub.disconnect(agentId, errorOf(code, message)));
+  replica?.signals.on('pause', ({ agentId, reason }) => {
+    hub.paused(agentId, reason).catch((error: unknown) => log.warn({ agentId, err: error }, 'a pause was not noted'));
+  });
   return {
     rounds,
     hub,
@@ -111,6 +117,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     meter,
     work,
     online: () => (others === undefined ? hub.online() : everywhere(hub.online(), others.known)),
+    changed: async (agentId) => {
+      const here = hub.online().get(agentId);
+      if (here === undefined) replica?.signals.send('presence', { agentIds: [agentId] });
+      else if (here.paused === '') await rounds.agentConnected(agentId);
+    },
+    paused: async (agentId, reason) => {
+      if (hub.online().has(agentId)) await hub.paused(agentId, reason);
+      else replica?.signals.send('pause', { agentId, reason });
+    },
     disconnect: (agentId, error) => {
       hub.disconnect(agentId, error);
       replica?.signals.send('disconnect', { agentId, code: error.code, message: error.message });

@@ -47,9 +47,7 @@ export function createServices(options: ServicesOptions): Services {
       db,
       online: () => engine.online(),
       activity: () => rounds.activity(),
-      changed: async (agentId) => {
-        if (engine.hub.online().get(agentId)?.paused === '') await rounds.agentConnected(agentId);
-      },
+      changed: (agentId) => engine.changed(agentId),
       disconnect: (agentId, error) => engine.disconnect(agentId, error),
       clock,
     }),

@@ -103,13 +103,14 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
     unsettled: async (agentId) => store.unsettled(agentId),
     connected: async (agentId, paused) => {
       ownWorld.disturbed();
-      if (paused === '') await rounds.agentConnected(agentId);
+      await (paused === '' ? rounds.agentConnected(agentId) : rounds.agentPaused(agentId, paused));
     },
     lost: async (agentId) => {
       ownWorld.disturbed();
       await rounds.agentLost(agentId);
     },
-    paused: async (agentId, reason) => (reason === '' ? rounds.agentConnected(agentId) : rounds.agentLost(agentId)),
+    paused: async (agentId, reason) => 
+      reason === '' ? rounds.agentConnected(agentId) : rounds.agentPaused(agentId, reason),
     grants: grants(),
     log: silentLog,
   });

@@ -57,6 +57,8 @@ export type RunEvent =
   /** An agent is connected; comes again where its traits have changed. */
   | (OfAgent & { readonly kind: 'agentConnected'; readonly traits?: AgentTraits })
   | (OfAgent & { readonly kind: 'agentLost' })
+  /** Its site takes no work now, for a reason that people may read; `agentConnected` ends it. */
+  | (OfAgent & { readonly kind: 'agentPaused'; readonly reason: string })
   /** The first heartbeat of an agent in this round. */
   | (OfAgent & { readonly kind: 'progressed'; readonly round: number })
   /** An update after admission: `refusal` is absent where it passed. */

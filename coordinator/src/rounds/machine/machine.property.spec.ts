@@ -29,6 +29,7 @@ const event: fc.Arbitrary<RunEvent> = fc
     fc.record({ kind: fc.constant('agentConnected' as const), agentId: agent }),
     fc.record({ kind: fc.constant('agentConnected' as const), agentId: agent, traits }),
     fc.record({ kind: fc.constant('agentLost' as const), agentId: agent }),
+    fc.record({ kind: fc.constant('agentPaused' as const), agentId: agent, reason: fc.string() }),
     fc.record({ kind: fc.constant('restarted' as const), connected: fc.subarray(agentIds) }),
     fc.record({ kind: fc.constant('progressed' as const), agentId: agent, round }),
     fc.record({ kind: fc.constant('timePassed' as const), active: fc.subarray(agentIds) }),

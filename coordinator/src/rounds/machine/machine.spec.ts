@@ -6,8 +6,16 @@ import { transitions, unreachablePhases } from './transitions.js';
 
 type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, 'atMs'> : never) : never;
 
+type Timed = readonly [atMs: number, event: Untimed];
+
+const stateAfter = (plan: Partial<RunPlan>, script: readonly Timed[]): RunState =>
+  script.reduce(
+    (state, [atMs, event]) => step(state, { ...event, atMs }).state,
+    newRun(planOf(plan), checkpoint(0), { atMs: 0 }),
+  );
+
 /** Plays events and writes one line each: time, event -> status and phase | effects | verdict. */
-function play(plan: Partial<RunPlan>, script: readonly (readonly [atMs: number, event: Untimed])[]): string[] {
+function play(plan: Partial<RunPlan>, script: readonly Timed[]): string[] {
   let state: RunState = newRun(planOf(plan), checkpoint(0), { atMs: 0 });
   return script.map(([atMs, event]) => {
     const result = step(state, { ...event, atMs });
@@ -212,6 +220,28 @@ describe('a run', () => {
       '310 timePassed -> running training 1.1',
       '320 updateReceived b -> running aggregating 1.1 | settle(b), cancel(a), aggregate(b c) | accepted',
     ]);
+  });
+
+  it('waits for a site that pauses no longer than for one that is away, keeps its reason, and takes its update all the same', () => {
+    const plan = { kind: 'probe' as const, cohort: { min: 1, goal: 3, max: 3 } };
+    const events: Timed[] = [
+      [0, started('a', 'b', 'c')],
+      [10, { kind: 'agentPaused', agentId: 'a', reason: 'paused by the site: backup' }],
+      [30, update('c')],
+      [310, time],
+    ];
+    expect(play(plan, events).slice(1)).toEqual([
+      '10 agentPaused a -> running training 1.1',
+      '30 updateReceived c -> running training 1.1 | settle(c) | accepted',
+      '310 timePassed -> running training 1.1',
+    ]);
+    const { members, agents } = stateAfter(plan, events);
+    expect(members['a']).toMatchObject({ state: 'paused', paused: 'paused by the site: backup' });
+    expect(agents['a']).toMatchObject({ connected: false, paused: 'paused by the site: backup' });
+    const resumed = stateAfter(plan, [...events, [320, { kind: 'agentConnected', agentId: 'a' }]]);
+    expect(resumed.members['a']).toEqual({ state: 'selected', askedAtMs: 0 });
+    expect(resumed.agents['a']).not.toHaveProperty('paused');
+    expect(play(plan, [...events, [320, update('a')]]).at(-1)).toContain('accepted');
   });
 
   it('selects an agent that comes back again in the next round', () => {

@@ -1,7 +1,7 @@
 /** Who is connected. A member that is away keeps its place for a while: agents and coordinators restart. */
 import type { AgentTraits, TraitsById } from './event.js';
 import { conductOf } from './policy/quarantine.js';
-import { isAtWork, membersIn, withMember, type KnownAgent, type Member, type RunState } from './state.js';
+import { isAtWork, isGivenUp, membersIn, withMember, type KnownAgent, type Member, type RunState } from './state.js';
 
 /** Notes that an agent is connected; while its update is awaited, a lost member gets its place back. */
 export function noteConnected(state: RunState, agentId: string, traits?: AgentTraits): RunState {
@@ -26,7 +26,11 @@ function knownAgent(
   agentId: string,
   { connected, traits }: { readonly connected: boolean; readonly traits: AgentTraits | undefined },
 ): KnownAgent {
-  if (traits === undefined) return { ...agents[agentId], connected };
+  if (traits === undefined) {
+    const before: Partial<KnownAgent> = agents[agentId] ?? {};
+    const { paused: _, ...known } = before;
+    return { ...known, connected };
+  }
   const { name, tags = [], declinedTasks = [] } = traits;
   const wanted = plan.selection.tags.filter((tag) => tags.includes(tag));
   const declines = plan.taskName !== undefined && declinedTasks.includes(plan.taskName);
@@ -41,13 +45,34 @@ function knownAgent(
 
 function present(member: Member, isAwaited: boolean): Member {
   const { lostAtMs: _, ...here } = member;
-  return isAwaited && here.state === 'lost' ? { ...here, state: 'selected' } : here;
+  if (!isAwaited || !isGivenUp(here)) return here;
+  const { paused: __, ...again } = here;
+  return { ...again, state: 'selected' };
 }
 
 /** Notes that an agent's stream has closed. */
 export function noteLost(state: RunState, agentId: string, atMs: number): RunState {
-  const known = state.agents[agentId];
-  if (known === undefined) return state;
+  const before: Partial<KnownAgent> = state.agents[agentId] ?? {};
+  const { paused: _, ...known } = before;
+  return noteAway(state, { agentId, atMs, known });
+}
+
+/** Notes that an agent's site takes no work, whether it works on this round or not. */
+export function notePaused(
+  state: RunState,
+  { agentId, reason, atMs }: { readonly agentId: string; readonly reason: string; readonly atMs: number },
+): RunState {
+  return noteAway(state, { agentId, atMs, known: { ...state.agents[agentId], paused: reason } });
+}
+
+interface Away {
+  readonly agentId: string;
+  readonly atMs: number;
+  readonly known: Omit<KnownAgent, 'connected'>;
+}
+
+function noteAway(state: RunState, { agentId, atMs, known }: Away): RunState {
+  if (state.agents[agentId] === undefined) return state;
   const { [agentId]: member } = state.members;
   const { [agentId]: carried } = state.carried;
   return {
@@ -91,13 +116,13 @@ export function noteRestart(
   return { ...state, agents, members: since(state.members), carried: since(state.carried), ...moved };
 }
 
-/** Marks the members that have not answered and were away too long. */
+/** Marks the members that have not answered and were away or paused too long. */
 export function markLost(state: RunState, atMs: number): RunState {
   return membersIn(state, 'selected', 'training').reduce((next, id) => {
     const lostAtMs = next.members[id]?.lostAtMs;
-    return lostAtMs !== undefined && lostAtMs + next.plan.lostAfterMs <= atMs
-      ? withMember(next, id, { state: 'lost' })
-      : next;
+    if (lostAtMs === undefined || lostAtMs + next.plan.lostAfterMs > atMs) return next;
+    const paused = next.agents[id]?.paused;
+    return withMember(next, id, paused === undefined ? { state: 'lost' } : { state: 'paused', paused });
   }, state);
 }
 

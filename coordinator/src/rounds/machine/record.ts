@@ -38,6 +38,8 @@ export interface RoundRecord {
     readonly refused: number;
     readonly failed: number;
     readonly lost: number;
+    /** Given up because their sites paused. */
+    readonly paused: number;
     readonly stragglers: number;
   };
   /** Refused reports by reason, and by agent and reason. */
@@ -83,6 +85,7 @@ export function recordOf(state: RunState, transferred: Transferred): RoundRecord
       refused: count('refused'),
       failed: count('failed'),
       lost: count('lost'),
+      paused: count('paused'),
       stragglers: count('straggler'),
     },
     refusals: refusalsByReason(state),
@@ -116,6 +119,7 @@ function agentRecord(state: RunState, id: string, transferred: Transferred): Age
     ...shared,
     ...(member.reason !== undefined && { reason: member.reason }),
     ...(member.message !== undefined && { message: member.message }),
+    ...(member.state === 'paused' && member.paused !== undefined && { message: member.paused }),
     ...(staleness > 0 && { staleness, weight: updateWeight(state, id) }),
     ...(update && {
       exampleCount: update.exampleCount,

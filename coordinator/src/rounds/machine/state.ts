@@ -106,7 +106,7 @@ export interface UpdateSummary {
   readonly sealMs?: number;
 }
 
-export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'failed' | 'lost' | 'straggler';
+export type MemberState = 'selected' | 'training' | 'accepted' | 'refused' | 'failed' | 'lost' | 'paused' | 'straggler';
 
 /** One agent of a round's cohort. */
 export interface Member {
@@ -120,6 +120,8 @@ export interface Member {
   /** The update that was decided on. */
   readonly update?: UpdateSummary;
   readonly answeredAtMs?: number;
+  /** Why its site paused, where it was given up for that. */
+  readonly paused?: string;
   /** Why it was refused, or the code of its failure, with a sentence. */
   readonly reason?: string;
   readonly message?: string;
@@ -227,6 +229,8 @@ export interface KnownAgent {
   readonly conduct?: Conduct;
   /** Absent where it never was in quarantine for the task. */
   readonly quarantine?: Quarantine;
+  /** Why its site takes no work now; absent where it does. */
+  readonly paused?: string;
 }
 
 /** True while a run can still change by itself. */
@@ -244,6 +248,11 @@ export function connectedAgents(state: RunState): string[] {
 /** True while a member works on its plan. */
 export function isAtWork({ state }: Member): boolean {
   return state === 'selected' || state === 'training';
+}
+
+/** True for a member whose work was given up because it is away or paused: it may come back with it. */
+export function isGivenUp({ state }: Member): boolean {
+  return state === 'lost' || state === 'paused';
 }
 
 /** Cohort members in a state, in canonical order. */

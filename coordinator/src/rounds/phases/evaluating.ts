@@ -6,7 +6,7 @@ import { acceptedVerdict, type Effect, type Outcome } from '../machine/effect.js
 import { publish } from '../machine/publish.js';
 import type { EventOf } from '../machine/event.js';
 import { carriedFailure } from '../machine/policy/carried-reports.js';
-import { noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { noteConnected, noteLost, notePaused, noteRestart } from '../machine/presence.js';
 import { refuse } from '../machine/refusals.js';
 import { refuseStranger } from '../machine/reports.js';
 import { membersIn, withMember, type CentralEvaluation, type RunState } from '../machine/state.js';
@@ -44,6 +44,10 @@ const on = {
   }),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
     state: noteLost(state, event.agentId, event.atMs),
+    effects: [],
+  }),
+  agentPaused: (state: RunState, event: EventOf<'agentPaused'>): Outcome => ({
+    state: notePaused(state, event),
     effects: [],
   }),
   evaluationReported: (state: RunState, event: EventOf<'evaluationReported'>): Outcome => {

@@ -1,7 +1,7 @@
 /** For phases in which agents may come and go without consequence, because the phase waits for the coordinator's own work. */
 import type { Outcome } from '../machine/effect.js';
 import type { EventOf } from '../machine/event.js';
-import { noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { noteConnected, noteLost, notePaused, noteRestart } from '../machine/presence.js';
 import type { RunState } from '../machine/state.js';
 
 export const presenceOnly = {
@@ -15,6 +15,10 @@ export const presenceOnly = {
   }),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
     state: noteLost(state, event.agentId, event.atMs),
+    effects: [],
+  }),
+  agentPaused: (state: RunState, event: EventOf<'agentPaused'>): Outcome => ({
+    state: notePaused(state, event),
     effects: [],
   }),
 };

@@ -9,7 +9,7 @@ import { isFull, place } from '../machine/policy/ask.js';
 import { dropStale } from '../machine/policy/carry.js';
 import { atWorkCount, candidatesOf, choose } from '../machine/policy/choose.js';
 import { waitingReason } from '../machine/policy/waiting.js';
-import { noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { noteConnected, noteLost, notePaused, noteRestart } from '../machine/presence.js';
 import { isAtWork, type Member, type RunState } from '../machine/state.js';
 
 /** Starts a try at the round that the state names. */
@@ -31,6 +31,8 @@ const on = {
     select(noteConnected(state, event.agentId, event.traits), event.atMs),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome =>
     select(noteLost(state, event.agentId, event.atMs), event.atMs),
+  agentPaused: (state: RunState, event: EventOf<'agentPaused'>): Outcome =>
+    select(notePaused(state, event), event.atMs),
   timePassed: (state: RunState, event: EventOf<'timePassed'>): Outcome => select(state, event.atMs),
 };
 

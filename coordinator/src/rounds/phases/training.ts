@@ -13,7 +13,7 @@ import { carryOn } from '../machine/policy/carry.js';
 import { laterDeadlineMs, spanMs } from '../machine/policy/deadline.js';
 import { judge, noteRefusal } from '../machine/policy/quarantine.js';
 import { carriesOver, roundOf } from '../machine/policy/staleness.js';
-import { markLost, noteConnected, noteLost, noteRestart } from '../machine/presence.js';
+import { markLost, noteConnected, noteLost, notePaused, noteRestart } from '../machine/presence.js';
 import { refuse } from '../machine/refusals.js';
 import { refuseUnasked, repeatedUpdate } from '../machine/reports.js';
 import { membersIn, withCarried, withMember, type RunState } from '../machine/state.js';
@@ -41,6 +41,10 @@ const on = {
     fill(noteConnected(state, event.agentId, event.traits), event.atMs),
   agentLost: (state: RunState, event: EventOf<'agentLost'>): Outcome => ({
     state: noteLost(state, event.agentId, event.atMs),
+    effects: [],
+  }),
+  agentPaused: (state: RunState, event: EventOf<'agentPaused'>): Outcome => ({
+    state: notePaused(state, event),
     effects: [],
   }),
   progressed: (state: RunState, event: EventOf<'progressed'>): Outcome => ({
@@ -141,7 +145,7 @@ function decide(state: RunState, atMs: number, active: readonly string[] = []): 
 /** Who still works for the round must know that its deadline has moved: an agent does not start what is over. */
 function postpone(outcome: Outcome): Outcome {
   const { state } = outcome;
-  const agentIds = membersIn(state, 'selected', 'training', 'lost');
+  const agentIds = membersIn(state, 'selected', 'training', 'lost', 'paused');
   if (outcome.goto !== undefined || agentIds.length === 0 || state.deadlineMs === undefined) return outcome;
   const deadlineMs = planDeadlineMs(state, state.atMs);
   const effect: Effect = { kind: 'postpone', agentIds, work: 'train', deadlineMs };
@@ -158,7 +162,7 @@ function close(all: RunState, atMs: number): Outcome {
   if (carriesOver(state.plan)) return { state: carryOn(state), effects, goto: 'aggregating' };
   const stragglers = membersIn(state, 'selected', 'training');
   const marked = stragglers.reduce((next, id) => withMember(next, id, { state: 'straggler' }), state);
-  const unwanted = [...stragglers, ...membersIn(state, 'lost')].sort();
+  const unwanted = [...stragglers, ...membersIn(state, 'lost', 'paused')].sort();
   const reason = `round ${state.round} has closed with ${membersIn(state, 'accepted').length} updates`;
   const cancel: Effect[] = unwanted.length > 0 ? [{ kind: 'cancel', agentIds: unwanted, reason }] : [];
   return { state: marked, effects: [...effects, ...cancel], goto: 'aggregating' };
@@ -182,9 +186,10 @@ function refuseOutliers(
 }
 
 function abandon(state: RunState): Outcome {
-  const counts = (['accepted', 'refused', 'failed', 'lost'] as const).map(
-    (name) => `${membersIn(state, name).length} ${name}`,
-  );
+  const counts = (['accepted', 'refused', 'failed', 'lost', 'paused'] as const)
+    .map((name) => [name, membersIn(state, name).length] as const)
+    .filter(([name, count]) => count > 0 || name !== 'paused')
+    .map(([name, count]) => `${count} ${name}`);
   const silent = membersIn(state, 'selected', 'training').length;
   const asked = Object.keys(state.members).length;
   const reason = `${asked} agents were asked, ${state.plan.cohort.min} updates were needed: ${counts.join(', ')}, ${silent} silent`;

@@ -4,7 +4,7 @@ import type { EventOf } from '../event.js';
 import { publish } from '../publish.js';
 import { refuse } from '../refusals.js';
 import { judge } from './quarantine.js';
-import { isAtWork, withCarried, type Member, type RunState } from '../state.js';
+import { isAtWork, isGivenUp, withCarried, type Member, type RunState } from '../state.js';
 import type { RefusalReason } from '../../rounds.js';
 
 /** The entry that a report belongs to; undefined where its agent does no such work outside the cohort. */
@@ -51,7 +51,7 @@ export function carriedFailure(state: RunState, event: EventOf<'failureReported'
   const member = entryOf(state, event);
   if (member === undefined) return undefined;
   const { agentId, code, message, atMs } = event;
-  if (!isAtWork(member) && member.state !== 'lost') return { state, effects: [], verdict: acceptedVerdict };
+  if (!isAtWork(member) && !isGivenUp(member)) return { state, effects: [], verdict: acceptedVerdict };
   const failed = withCarried(state, agentId, { state: 'failed', reason: code, message, answeredAtMs: atMs });
   const effects: Effect[] = [
     { kind: 'settle', agentIds: [agentId], work: 'train' },

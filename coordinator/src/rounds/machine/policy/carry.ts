@@ -9,18 +9,18 @@
  * accepted in `members` at the close, and leaves the state with the commit. So it counts once.
  */
 import type { Effect } from '../effect.js';
-import { isAtWork, type Member, type RunState } from '../state.js';
+import { isAtWork, isGivenUp, type Member, type RunState } from '../state.js';
 import { cancelWork } from './cancel-work.js';
 import { carriesOver, maxStaleness, roundOf } from './staleness.js';
 
 /** The cohort has closed: who has not answered goes on outside it. Nothing happens where rounds take only their own. */
 export function carryOn(state: RunState): RunState {
-  return move(state, (member) => isAtWork(member) || member.state === 'lost');
+  return move(state, (member) => isAtWork(member) || isGivenUp(member));
 }
 
 /** The try is abandoned: updates that were accepted are kept for the next one too, except where a newer plan replaced them. */
 export function carryAll(state: RunState): RunState {
-  return move(state, (member) => isAtWork(member) || member.state === 'lost' || member.state === 'accepted');
+  return move(state, (member) => isAtWork(member) || isGivenUp(member) || member.state === 'accepted');
 }
 
 function move(state: RunState, isMoved: (member: Member) => boolean): RunState {
@@ -51,7 +51,7 @@ export function dropStale(state: RunState): { readonly state: RunState; readonly
   const kept = entries.filter(
     ([, member]) => !isStale(member) && member.state !== 'refused' && member.state !== 'failed',
   );
-  const stale = entries.filter(([, member]) => isStale(member) && (isAtWork(member) || member.state === 'lost'));
+  const stale = entries.filter(([, member]) => isStale(member) && (isAtWork(member) || isGivenUp(member)));
   const wanted = new Set(kept.map(([, member]) => String(roundOf(state, member))));
   const earlierBases = Object.fromEntries(Object.entries(state.earlierBases).filter(([round]) => wanted.has(round)));
   const reason = `round ${state.round} has begun, and the task takes updates of at most ${limit} rounds before`;
