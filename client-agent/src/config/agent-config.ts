@@ -18,6 +18,21 @@ const taskSchema = z.strictObject({
   accept: z.boolean().default(true),
 });
 
+const isLoopback = (place: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[::1\]):/u.test(place);
+
+/** Where the site's own monitoring may read what the agent counts. */
+const metricsSchema = z
+  .strictObject({
+    /** host:port of GET /metrics. */
+    address,
+    /** True: also other machines may read it. It has no TLS and no key. */
+    beyondLoopback: z.boolean().default(false),
+  })
+  .refine(({ address: place, beyondLoopback }) => beyondLoopback || isLoopback(place), {
+    path: ['address'],
+    message: 'expected an address of this machine alone, such as 127.0.0.1:9464, or beyondLoopback: true',
+  });
+
 export const agentConfigSchema = z.strictObject({
   agentId: z.string().min(1),
   agentName: z.string().min(1),
@@ -65,6 +80,8 @@ export const agentConfigSchema = z.strictObject({
   stopLimitMs: z.number().int().min(0).max(600_000).default(5_000),
   /** What training runs on. */
   training: engineSchema.prefault({}),
+  /** A local page of metrics; none where it is left out. */
+  metrics: metricsSchema.optional(),
   /** How much of the site's line the agent may use. */
   transfers: transfersSchema.prefault({}),
   /** Bytes that downloaded models may occupy before the oldest are deleted. */

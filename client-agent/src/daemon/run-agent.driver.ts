@@ -13,6 +13,7 @@ import { lockDirectory } from '../config/directory-lock.adapter.js';
 import type { DataSummary } from '../data/dataset.js';
 import type { AgentContext } from '../jobs/agent-context.js';
 import { messageOf } from '../output/output.js';
+import { openMetrics } from '../metrics/metrics-server.adapter.js';
 import { currentRelease } from '../releases/release-store.adapter.js';
 import { createTrainer, type Trainer } from '../trainer/trainer-process.driver.js';
 import { agentTransfers } from '../transfers/agent-transfers.adapter.js';
@@ -63,8 +64,10 @@ async function runLocked(agent: EnrolledAgent, trainer: Trainer, options: RunOpt
     nowMs,
     onError: (error) => process.stderr.write(`status.json cannot be written: ${messageOf(error)}\n`),
   });
+  const metrics = await openMetrics(agent.config.metrics?.address);
   const emit = (event: DaemonEvent): void => {
     status.record(event);
+    metrics.record(event);
     options.emit(event);
   };
   const summary = await summarise(agent, trainer, emit);
@@ -97,6 +100,7 @@ async function runLocked(agent: EnrolledAgent, trainer: Trainer, options: RunOpt
     unhookDrain();
     brake.close();
     await daemon.stop();
+    await metrics.close();
     emit({ event: 'stopped', reason });
     await status.flush();
   }

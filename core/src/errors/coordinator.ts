@@ -18,7 +18,7 @@ export const coordinatorErrors = {
     retryable: false,
     exit: 4,
     title: 'A port is taken',
-    fix: 'Stop the program that listens there, or choose another port with --api-port, --grpc-port or --enrol-port.',
+    fix: 'Stop the program that listens there, or choose another port: --api-port, --grpc-port or --enrol-port of the coordinator, metrics.address in agent.yaml.',
   },
   DIRECTORY_LOCKED: {
     number: 'GRAFT-1002',
