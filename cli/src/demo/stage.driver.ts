@@ -19,7 +19,7 @@ export interface Stage {
   /** The coordinator's directory. */
   readonly home: string;
   /** True once the coordinator that was started here has ended. */
-  hasEnded(): boolean;
+  readonly hasEnded: () => boolean;
   /** Adds a bank: a folder with its images is enrolled and its agent started. */
   addBank(name: string): Promise<void>;
   /** Waits until so many agents are connected. */

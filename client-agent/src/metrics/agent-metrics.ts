@@ -62,7 +62,10 @@ export function counted(metrics: AgentMetrics, event: DaemonEvent): AgentMetrics
     case 'progress':
       return trained(metrics, event);
     case 'update-sent': {
-      const sent = { bytesUp: metrics.bytesUp + event.bytes, trainedExamples: metrics.trainedExamples + event.examples };
+      const sent = {
+        bytesUp: metrics.bytesUp + event.bytes,
+        trainedExamples: metrics.trainedExamples + event.examples,
+      };
       return { ...metrics, ...sent, reports: raised(metrics.reports, answer('update', event)) };
     }
     case 'evaluation-sent':

@@ -24,7 +24,7 @@ test('the page says what has happened so far, and is gone when the agent ends', 
   expect((await fetch(`http://${address}/`)).status).toBe(404);
   await expect(openMetrics(address)).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   await metrics.close();
-  await expect(fetch(`http://${address}/metrics`)).rejects.toThrow();
+  await expect(fetch(`http://${address}/metrics`)).rejects.toThrow('fetch failed');
 });
 
 test('an agent without an address opens no port', async () => {

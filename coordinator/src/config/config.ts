@@ -35,7 +35,12 @@ const configSchema = z.object({
   /** Silence on an agent's connection before the coordinator asks whether the host still lives, milliseconds; it waits up to 5 s for the answer. */
   keepaliveMs: z.coerce.number().int().min(500).max(600_000).default(10_000),
   /** An agent that no round needs may be sent away for so long, milliseconds; 0 keeps every agent connected. */
-  longestAwayMs: z.coerce.number().int().min(0).max(24 * 3_600_000).default(0),
+  longestAwayMs: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(24 * 3_600_000)
+    .default(0),
 });
 
 export type Config = z.infer<typeof configSchema>;

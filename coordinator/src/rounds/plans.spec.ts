@@ -19,7 +19,10 @@ const planned = (transfers?: object) => {
   });
   const state = newRun(runPlan(spec, { runId: 'r', taskId: 't', seed: 1 }), checkpoint(0), { atMs: 0 });
   const key = { publicKey: new Uint8Array(32), signature: new Uint8Array(64) };
-  return trainPlan(state, { kind: 'probe', taskId: 't', layoutHash: 'h', parameterCount: 1, add: 1 }, key, { agentId: 'a', deadlineMs: 1 });
+  return trainPlan(state, { kind: 'probe', taskId: 't', layoutHash: 'h', parameterCount: 1, add: 1 }, key, {
+    agentId: 'a',
+    deadlineMs: 1,
+  });
 };
 
 test('the rates of a task reach the agent with its plan', () => {

@@ -49,7 +49,7 @@ test('a large population is spread, so that twice as many as a round asks come b
 
 test('nobody waits for the next round of a last round, nor for a task that the agent may not take part in', () => {
   expect(awayMs([running({ rounds: 1 })], idle('c'))).toBeGreaterThanOrEqual(longestAwayMs / 2);
-  const selection = { tags: ['icu'], order: { kind: 'random' } } as const;
+  const selection: RunPlan['selection'] = { tags: ['icu'], order: { kind: 'random' } };
   expect(awayMs([running({ selection }, [])], idle('c'))).toBeGreaterThanOrEqual(longestAwayMs / 2);
 });
 

@@ -109,7 +109,7 @@ export function createProcess(world: World, name: string, onDeath: () => void): 
       ownWorld.disturbed();
       await rounds.agentLost(agentId);
     },
-    paused: async (agentId, reason) => 
+    paused: async (agentId, reason) =>
       reason === '' ? rounds.agentConnected(agentId) : rounds.agentPaused(agentId, reason),
     grants: grants(),
     log: silentLog,

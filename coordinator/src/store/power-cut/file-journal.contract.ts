@@ -34,31 +34,64 @@ export interface JournalOptions {
 
 /** Starts the record. PGlite must not have opened the folder yet. */
 export function recordFiles(folder: string, { ignoresSync }: JournalOptions): FileJournal {
-  const real = { ...fs };
-  const operations: FileOperation[] = [];
   const before = contentOf(folder);
-  const names = new Map([...before].flatMap(([path, entry]) => (entry === undefined ? [] : [[path, entry.file]])));
-  const opened = new Map<number, number | 'folder'>();
-  let files = names.size;
-  const within = (path: unknown): string | undefined => {
-    const inside = typeof path === 'string' ? relative(folder, path) : '..';
-    return inside.startsWith('..') ? undefined : inside;
+  const journal = openBook(folder, before);
+  const replaced = { ...callsOnDescriptors(journal, ignoresSync), ...callsOnPaths(journal) };
+  Object.assign(fs, replaced);
+  syncBuiltinESMExports();
+  const stop = (): void => {
+    const { real } = journal;
+    Object.assign(fs, Object.fromEntries(Object.keys(replaced).map((name) => [name, Reflect.get(real, name)])));
+    syncBuiltinESMExports();
   };
-  const link = (path: string): number => {
-    names.set(path, ++files);
-    operations.push({ kind: 'link', path, file: files });
-    return files;
-  };
-  const move = (from: string, to: string): void => {
-    for (const [path, file] of names) {
-      if (path !== from && !path.startsWith(`${from}/`)) continue;
-      names.delete(path);
-      names.set(to + path.slice(from.length), file);
-    }
-    operations.push({ kind: 'rename', from, to });
-  };
+  return { operations: journal.operations, before, stop };
+}
 
-  const replaced = {
+/** What the record knows of the folder at this moment. */
+interface Book {
+  readonly real: typeof fs;
+  readonly operations: FileOperation[];
+  /** Number of the file at each path. */
+  readonly names: Map<string, number>;
+  /** The path inside the folder; undefined outside of it. */
+  readonly within: (path: unknown) => string | undefined;
+  /** A new file; answers its number. */
+  readonly link: (path: string) => number;
+  readonly move: (from: string, to: string) => void;
+}
+
+function openBook(folder: string, before: FileJournal['before']): Book {
+  const operations: FileOperation[] = [];
+  const names = new Map([...before].flatMap(([path, entry]) => (entry === undefined ? [] : [[path, entry.file]])));
+  let files = names.size;
+  return {
+    real: { ...fs },
+    operations,
+    names,
+    within: (path) => {
+      const inside = typeof path === 'string' ? relative(folder, path) : '..';
+      return inside.startsWith('..') ? undefined : inside;
+    },
+    link: (path) => {
+      names.set(path, ++files);
+      operations.push({ kind: 'link', path, file: files });
+      return files;
+    },
+    move: (from, to) => {
+      for (const [path, file] of names) {
+        if (path !== from && !path.startsWith(`${from}/`)) continue;
+        names.delete(path);
+        names.set(to + path.slice(from.length), file);
+      }
+      operations.push({ kind: 'rename', from, to });
+    },
+  };
+}
+
+/** Calls that name an open file. */
+function callsOnDescriptors({ real, operations, names, within, link }: Book, ignoresSync: boolean): object {
+  const opened = new Map<number, number | 'folder'>();
+  return {
     openSync: (path: fs.PathLike, flags?: fs.OpenMode, mode?: fs.Mode | null): number => {
       const inside = within(path);
       const isNew = inside !== undefined && !real.existsSync(path);
@@ -84,6 +117,23 @@ export function recordFiles(folder: string, { ignoresSync }: JournalOptions): Fi
       }
       return written;
     },
+    ftruncateSync: (descriptor: number, size = 0): void => {
+      real.ftruncateSync(descriptor, size);
+      const file = opened.get(descriptor);
+      if (typeof file === 'number') operations.push({ kind: 'truncate', file, size });
+    },
+    fsyncSync: (descriptor: number): void => {
+      const file = opened.get(descriptor);
+      // The disk of this machine is left alone: the record says what would be on it.
+      if (file === undefined) real.fsyncSync(descriptor);
+      else if (!ignoresSync) operations.push(file === 'folder' ? { kind: 'syncFolder' } : { kind: 'sync', file });
+    },
+  };
+}
+
+/** Calls that name a path. */
+function callsOnPaths({ real, operations, names, within, link, move }: Book): object {
+  return {
     writeFileSync: (path: string, data: string, options?: fs.WriteFileOptions): void => {
       real.writeFileSync(path, data, options);
       const inside = within(path);
@@ -97,11 +147,6 @@ export function recordFiles(folder: string, { ignoresSync }: JournalOptions): Fi
       real.truncateSync(path, size);
       const file = names.get(within(path) ?? '..');
       if (file !== undefined) operations.push({ kind: 'truncate', file, size });
-    },
-    ftruncateSync: (descriptor: number, size = 0): void => {
-      real.ftruncateSync(descriptor, size);
-      const file = opened.get(descriptor);
-      if (typeof file === 'number') operations.push({ kind: 'truncate', file, size });
     },
     mkdirSync: (path: string, options?: fs.MakeDirectoryOptions): string | undefined => {
       const made = real.mkdirSync(path, options);
@@ -124,20 +169,7 @@ export function recordFiles(folder: string, { ignoresSync }: JournalOptions): Fi
       const inside = within(path);
       if (inside !== undefined) operations.push({ kind: 'unlink', path: inside });
     },
-    fsyncSync: (descriptor: number): void => {
-      const file = opened.get(descriptor);
-      // The disk of this machine is left alone: the record says what would be on it.
-      if (file === undefined) real.fsyncSync(descriptor);
-      else if (!ignoresSync) operations.push(file === 'folder' ? { kind: 'syncFolder' } : { kind: 'sync', file });
-    },
   };
-  Object.assign(fs, replaced);
-  syncBuiltinESMExports();
-  const stop = (): void => {
-    Object.assign(fs, Object.fromEntries(Object.keys(replaced).map((name) => [name, Reflect.get(real, name)])));
-    syncBuiltinESMExports();
-  };
-  return { operations, before, stop };
 }
 
 function contentOf(folder: string): FileJournal['before'] {
