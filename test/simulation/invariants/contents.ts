@@ -49,7 +49,8 @@ function checkCommits(contents: Contents, runId: string, { committedRounds, base
 
 function checkRecord({ round, agents, updates, phase, aggregation, refusals }: RoundRecord, { cohort }: Config): void {
   const states = Object.values(agents).map(({ state }) => state);
-  const decided = updates.accepted + updates.refused + updates.failed + updates.lost + updates.stragglers;
+  const decided =
+    updates.accepted + updates.refused + updates.failed + updates.lost + updates.paused + updates.stragglers;
   const open = states.filter((state) => state === 'selected' || state === 'training').length;
   const said = (): string => `round ${round}: ${JSON.stringify(updates)} of ${states.length} agents, ${open} open`;
   demand(decided + open === states.length, 'the counters of a record add up', said);

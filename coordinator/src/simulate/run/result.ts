@@ -61,7 +61,7 @@ export function roundLine(
     asked,
     accepted: updates.accepted,
     refused: updates.refused,
-    dropped: updates.lost + updates.failed + updates.stragglers,
+    dropped: updates.lost + updates.paused + updates.failed + updates.stragglers,
     abandoned: record.abandoned.length,
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
