@@ -9,6 +9,7 @@ test('a directory is all a coordinator needs; the rest has defaults on loopback'
     enrolPort: 9091,
     hosts: ['localhost', '127.0.0.1'],
     logLevel: 'info',
+    longestAwayMs: 0,
     logFormat: 'json',
     metricsAgents: 200,
     keepaliveMs: 10_000,
